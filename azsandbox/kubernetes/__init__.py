@@ -1,0 +1,1 @@
+"""A Kubernetes API server: requests in, answers out, objects in a bucket of the store."""
