@@ -1,0 +1,298 @@
+"""Caches that follow the API server, and queues of what changed: how every controller works.
+
+An Informer lists a resource once and watches it from there; when the server ends the watch
+it goes on, and when it says 410 it lists again. A Controller takes keys from a queue, one
+at a time for the same key, and tries again, later and later, what failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from azsandbox.controllers.client import KubeClient, Object, path
+from azsandbox.kubernetes.errors import StatusError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[str, Object, Object | None], None]  # event type, object, what it was before
+
+FIRST_RETRY, LAST_RETRY = 0.02, 5.0  # seconds
+
+
+def key_of(obj: Object) -> str:
+    """`namespace/name`, or `name` for a cluster-wide object."""
+    metadata = obj["metadata"]
+    namespace = metadata.get("namespace")
+    return f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Namespace ("" if none) and name of a key."""
+    namespace, _, name = key.rpartition("/")
+    return namespace, name
+
+
+class Informer:
+    """A cache of one resource in all namespaces. The objects in it must not be changed by readers."""
+
+    def __init__(self, client: KubeClient, api_version: str, resource: str, **query: str) -> None:
+        self.client, self.api_version, self.resource = client, api_version, resource
+        self.url = path(api_version, resource)
+        self.query = query
+        self.objects: dict[str, Object] = {}
+        self.by_namespace: dict[str, dict[str, Object]] = {}
+        self.by_owner: dict[str, dict[str, Object]] = {}  # uid of the controlling owner → objects
+        self.synced = asyncio.Event()
+        self._handlers: list[Handler] = []
+
+    def on_change(self, handler: Handler) -> None:
+        """Calls `handler` for every event from now on, and at once with ADDED for what the cache holds."""
+        self._handlers.append(handler)
+        for obj in list(self.objects.values()):
+            handler("ADDED", obj, None)
+
+    def get(self, key: str) -> Object | None:
+        return self.objects.get(key)
+
+    def list(self, namespace: str = "") -> list[Object]:
+        """Objects of a namespace, or all."""
+        return list((self.by_namespace.get(namespace, {}) if namespace else self.objects).values())
+
+    def owned_by(self, uid: str) -> list[Object]:
+        """Objects whose controlling owner has this uid."""
+        return list(self.by_owner.get(uid, {}).values())
+
+    async def run(self) -> None:
+        """Follows the server until cancelled."""
+        version = ""
+        while True:
+            try:
+                if not version:
+                    version = await self._list()
+                    self.synced.set()
+                version = await self._watch(version)
+            except asyncio.CancelledError:
+                raise
+            except StatusError as error:
+                if error.code in (404, 405):  # a CRD that is not there (yet)
+                    await asyncio.sleep(1)
+                version = ""
+            except Exception as error:  # the server is away: try until it is back
+                log.debug("informer %s: %s", self.url, error)
+                version = ""
+                await asyncio.sleep(0.5)
+
+    async def _list(self) -> str:
+        answer = await self.client.request("GET", self.url, query=self.query or None)
+        items = answer.get("items") or []
+        kind = answer.get("kind", "List").removesuffix("List")
+        found: dict[str, Object] = {}
+        for item in items:
+            item.setdefault("kind", kind)
+            item.setdefault("apiVersion", self.api_version)
+            found[key_of(item)] = item
+        for key in [key for key in self.objects if key not in found]:
+            self._tell("DELETED", self.objects[key])
+        for item in found.values():
+            self._tell("MODIFIED" if key_of(item) in self.objects else "ADDED", item)
+        return str(answer["metadata"]["resourceVersion"])
+
+    async def _watch(self, version: str) -> str:
+        query = {**self.query, "resourceVersion": version, "allowWatchBookmarks": "true"}
+        async with contextlib.aclosing(self.client.watch(self.url, **query)) as events:
+            async for event in events:
+                obj = event["object"]
+                if event["type"] == "ERROR":
+                    return ""
+                version = obj["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    self._tell(event["type"], obj)
+        return version
+
+    def _tell(self, kind: str, obj: Object) -> None:
+        key = key_of(obj)
+        old = self.objects.get(key)
+        if (
+            old
+            and old["metadata"].get("resourceVersion") == obj["metadata"].get("resourceVersion")
+            and kind != "DELETED"
+        ):
+            return
+        if old:
+            self._forget(key, old)
+        if kind != "DELETED":
+            self.objects[key] = obj
+            self.by_namespace.setdefault(obj["metadata"].get("namespace", ""), {})[key] = obj
+            owner = controller_of(obj)
+            if owner:
+                self.by_owner.setdefault(owner["uid"], {})[key] = obj
+        for handler in self._handlers:
+            handler(kind, obj, old)
+
+    def _forget(self, key: str, old: Object) -> None:
+        self.objects.pop(key, None)
+        namespace = old["metadata"].get("namespace", "")
+        self.by_namespace.get(namespace, {}).pop(key, None)
+        if not self.by_namespace.get(namespace):
+            self.by_namespace.pop(namespace, None)
+        owner = controller_of(old)
+        if owner:
+            owned = self.by_owner.get(owner["uid"], {})
+            owned.pop(key, None)
+            if not owned:
+                self.by_owner.pop(owner["uid"], None)
+
+
+def controller_of(obj: Object) -> Object | None:
+    """The owner reference with controller: true."""
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            return dict(owner)
+    return None
+
+
+class Informers:
+    """The informers of one process, a resource each, shared by all controllers."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self.client = client
+        self._informers: dict[tuple[str, str], Informer] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def of(self, api_version: str, resource: str) -> Informer:
+        """The informer of a resource, started when first asked for."""
+        found = self._informers.get((api_version, resource))
+        if found is None:
+            found = self._informers[api_version, resource] = Informer(self.client, api_version, resource)
+            self._tasks.append(asyncio.create_task(found.run(), name=f"informer {resource}"))
+        return found
+
+    async def synced(self) -> None:
+        """Waits until every informer has listed once."""
+        for informer in list(self._informers.values()):
+            await informer.synced.wait()
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+
+class Queue:
+    """Keys to work on: each once at a time, again after failures with a growing delay."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, None] = {}
+        self._busy: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._ready = asyncio.Event()
+
+    def add(self, key: str) -> None:
+        self._waiting[key] = None
+        self._ready.set()
+
+    def add_after(self, key: str, seconds: float) -> None:
+        """Adds `key` in `seconds`; an earlier time already set stands."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        when = loop.time() + max(seconds, 0)
+        if timer and not timer.cancelled() and timer.when() <= when:
+            return
+        if timer:
+            timer.cancel()
+        self._timers[key] = loop.call_at(when, self._due, key)
+
+    def _due(self, key: str) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def retry(self, key: str) -> None:
+        """Adds `key` after a delay that doubles with every failure."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        self.add_after(key, min(FIRST_RETRY * 2 ** (failures - 1), LAST_RETRY))
+
+    def forget(self, key: str) -> None:
+        """It went well: the next failure waits the first delay again."""
+        self._failures.pop(key, None)
+
+    def failures(self, key: str) -> int:
+        return self._failures.get(key, 0)
+
+    async def take(self) -> str:
+        """The next key that nobody works on."""
+        while True:
+            for key in self._waiting:
+                if key not in self._busy:
+                    del self._waiting[key]
+                    self._busy.add(key)
+                    return key
+            self._ready.clear()
+            await self._ready.wait()
+
+    def done(self, key: str) -> None:
+        """The work on `key` has ended; if it was added meanwhile it is due again."""
+        self._busy.discard(key)
+        if key in self._waiting:
+            self._ready.set()
+
+
+class Controller:
+    """Base of a controller: wire informers in `__init__`, do the work in `reconcile(key)`.
+
+    Subclasses set `name` (also the user agent and so the field manager's name).
+    """
+
+    name = "controller"
+    workers = 2
+    user_agent = "kube-controller-manager"
+
+    def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
+        self.client = client.named(self.user_agent)
+        self.informers = informers
+        self.options = options
+        self.queue = Queue()
+
+    def follow(self, informer: Informer, to_keys: Callable[[Object], Iterable[str]] | None = None) -> Informer:
+        """Queues the keys of what changes in `informer`: the object's own, or those `to_keys` names for it."""
+
+        def changed(kind: str, obj: Object, old: Object | None) -> None:
+            for key in to_keys(obj) if to_keys else (key_of(obj),):
+                self.queue.add(key)
+            if old and to_keys:
+                for key in to_keys(old):
+                    self.queue.add(key)
+
+        informer.on_change(changed)
+        return informer
+
+    async def reconcile(self, key: str) -> None:
+        """Brings what `key` names nearer to what it should be. What it raises is tried again."""
+        raise TypeError(f"{type(self).__name__} does not say how to reconcile")
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        await self.informers.synced()
+        await asyncio.gather(*(self._work(self.reconcile) for _ in range(self.workers)))
+
+    async def _work(self, reconcile: Callable[[str], Awaitable[None]]) -> None:
+        while True:
+            key = await self.queue.take()
+            try:
+                await reconcile(key)
+            except StatusError as error:
+                if error.code not in (404, 409):
+                    log.info("%s %s: %s", self.name, key, error)
+                self.queue.retry(key)
+            except Exception:
+                log.exception("%s %s", self.name, key)
+                self.queue.retry(key)
+            else:
+                self.queue.forget(key)
+            finally:
+                self.queue.done(key)
