@@ -1,0 +1,32 @@
+"""What an admission controller is told of a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from azsandbox.kubernetes.request import Object, User
+from azsandbox.kubernetes.resources import Resource
+
+CREATE, UPDATE, DELETE, CONNECT = "CREATE", "UPDATE", "DELETE", "CONNECT"
+
+
+@dataclass
+class Attributes:
+    """A write that waits for admission. `obj` is mutated in place; it is None for DELETE, `old` is None for CREATE."""
+
+    operation: str
+    resource: Resource
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    obj: Object | None = None
+    old: Object | None = None
+    user: User = field(default_factory=lambda: User("system:anonymous"))
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+    options: Object | None = None  # CreateOptions, UpdateOptions or DeleteOptions, as webhooks are told
+    audit: dict[str, str] = field(default_factory=dict)  # audit annotations
+
+    def of(self, group: str, *kinds: str) -> bool:
+        """Whether the resource is one of a group's kinds."""
+        return self.resource.group == group and self.resource.kind in kinds
