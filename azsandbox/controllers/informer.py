@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from azsandbox.controllers.client import KubeClient, Object, path
+from azsandbox.controllers.client import STRATEGIC, KubeClient, Object, path
 from azsandbox.kubernetes.errors import StatusError
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[str, Object, Object | None], None]  # event type, object, what it was before
 
-FIRST_RETRY, LAST_RETRY = 0.02, 5.0  # seconds
+FIRST_RETRY, LAST_RETRY = 0.02, 60.0  # seconds
 
 
 def key_of(obj: Object) -> str:
@@ -47,7 +48,9 @@ class Informer:
         self.by_namespace: dict[str, dict[str, Object]] = {}
         self.by_owner: dict[str, dict[str, Object]] = {}  # uid of the controlling owner → objects
         self.synced = asyncio.Event()
+        self.version = 0  # the newest resource version that was heard of
         self._handlers: list[Handler] = []
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     def on_change(self, handler: Handler) -> None:
         """Calls `handler` for every event from now on, and at once with ADDED for what the cache holds."""
@@ -58,6 +61,11 @@ class Informer:
     def get(self, key: str) -> Object | None:
         return self.objects.get(key)
 
+    def path_of(self, obj: Object, subresource: str = "") -> str:
+        """URL path of one of its objects."""
+        metadata = obj["metadata"]
+        return path(self.api_version, self.resource, metadata.get("namespace", ""), metadata["name"], subresource)
+
     def list(self, namespace: str = "") -> list[Object]:
         """Objects of a namespace, or all."""
         return list((self.by_namespace.get(namespace, {}) if namespace else self.objects).values())
@@ -65,6 +73,35 @@ class Informer:
     def owned_by(self, uid: str) -> list[Object]:
         """Objects whose controlling owner has this uid."""
         return list(self.by_owner.get(uid, {}).values())
+
+    def orphans(self, namespace: str) -> list[Object]:
+        """Objects of a namespace that no owner controls."""
+        return list(self.by_owner.get(f"/{namespace}", {}).values())
+
+    async def until(self, seen: Callable[[], bool], seconds: float = 5.0) -> bool:
+        """Waits until `seen` is true of the cache, at most `seconds`; returns whether it is."""
+        if seen():
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (seen, future)
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            log.debug("informer %s: a write was not seen in %s s", self.url, seconds)
+            return False
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+        return True
+
+    def _heard(self, version: str) -> None:
+        if version.isdigit():
+            self.version = max(self.version, int(version))
+        for seen, future in self._waiting:
+            if not future.done() and seen():
+                future.set_result(None)
 
     async def run(self) -> None:
         """Follows the server until cancelled."""
@@ -99,7 +136,9 @@ class Informer:
             self._tell("DELETED", self.objects[key])
         for item in found.values():
             self._tell("MODIFIED" if key_of(item) in self.objects else "ADDED", item)
-        return str(answer["metadata"]["resourceVersion"])
+        version = str(answer["metadata"]["resourceVersion"])
+        self._heard(version)
+        return version
 
     async def _watch(self, version: str) -> str:
         query = {**self.query, "resourceVersion": version, "allowWatchBookmarks": "true"}
@@ -111,6 +150,7 @@ class Informer:
                 version = obj["metadata"]["resourceVersion"]
                 if event["type"] != "BOOKMARK":
                     self._tell(event["type"], obj)
+                self._heard(version)
         return version
 
     def _tell(self, kind: str, obj: Object) -> None:
@@ -127,9 +167,7 @@ class Informer:
         if kind != "DELETED":
             self.objects[key] = obj
             self.by_namespace.setdefault(obj["metadata"].get("namespace", ""), {})[key] = obj
-            owner = controller_of(obj)
-            if owner:
-                self.by_owner.setdefault(owner["uid"], {})[key] = obj
+            self.by_owner.setdefault(_index(obj), {})[key] = obj
         for handler in self._handlers:
             handler(kind, obj, old)
 
@@ -139,12 +177,10 @@ class Informer:
         self.by_namespace.get(namespace, {}).pop(key, None)
         if not self.by_namespace.get(namespace):
             self.by_namespace.pop(namespace, None)
-        owner = controller_of(old)
-        if owner:
-            owned = self.by_owner.get(owner["uid"], {})
-            owned.pop(key, None)
-            if not owned:
-                self.by_owner.pop(owner["uid"], None)
+        owned = self.by_owner.get(_index(old), {})
+        owned.pop(key, None)
+        if not owned:
+            self.by_owner.pop(_index(old), None)
 
 
 def controller_of(obj: Object) -> Object | None:
@@ -153,6 +189,11 @@ def controller_of(obj: Object) -> Object | None:
         if owner.get("controller"):
             return dict(owner)
     return None
+
+
+def _index(obj: Object) -> str:
+    owner = controller_of(obj)
+    return str(owner["uid"]) if owner else f"/{obj['metadata'].get('namespace', '')}"
 
 
 class Informers:
@@ -242,6 +283,55 @@ class Queue:
             self._ready.set()
 
 
+class Writes:
+    """Writes that show in the writer's own cache before it goes on.
+
+    So a controller never acts twice on what it has just done, and needs no count of
+    what it still expects to see (client-go's expectations).
+    """
+
+    def __init__(self, client: KubeClient) -> None:
+        self.client = client
+
+    async def create(self, informer: Informer, obj: Object) -> Object:
+        namespace = obj["metadata"].get("namespace", "")
+        return await self._seen(
+            informer, await self.client.create(path(informer.api_version, informer.resource, namespace), obj)
+        )
+
+    async def update(self, informer: Informer, obj: Object, subresource: str = "") -> Object:
+        """PUT of an object, or of its `subresource`."""
+        return await self._seen(informer, await self.client.update(informer.path_of(obj, subresource), obj))
+
+    async def status(self, informer: Informer, obj: Object, status: Object) -> Object:
+        """PUT of another status of an object."""
+        return await self.update(informer, {**obj, "status": status}, "status")
+
+    async def patch(
+        self, informer: Informer, obj: Object, change: Object, content_type: str = STRATEGIC, subresource: str = ""
+    ) -> Object:
+        return await self._seen(
+            informer, await self.client.patch(informer.path_of(obj, subresource), change, content_type)
+        )
+
+    async def delete(self, informer: Informer, obj: Object, options: Object | None = None) -> None:
+        """Deletes, and waits until the cache has no such object, or has it on its way out."""
+        await self.client.delete(informer.path_of(obj), options)
+        key, uid = key_of(obj), obj["metadata"].get("uid")
+
+        def going() -> bool:
+            found = informer.get(key)
+            return not found or found["metadata"].get("uid") != uid or "deletionTimestamp" in found["metadata"]
+
+        await informer.until(going)
+
+    async def _seen(self, informer: Informer, obj: Object) -> Object:
+        version = str(obj.get("metadata", {}).get("resourceVersion") or "")
+        if version.isdigit():
+            await informer.until(lambda: informer.version >= int(version))
+        return obj
+
+
 class Controller:
     """Base of a controller: wire informers in `__init__`, do the work in `reconcile(key)`.
 
@@ -257,6 +347,12 @@ class Controller:
         self.informers = informers
         self.options = options
         self.queue = Queue()
+        self.writes = Writes(self.client)
+
+    def now(self) -> dt.datetime:
+        """The time, by the clock that was given or the machine's."""
+        clock = self.options.get("clock")
+        return clock.now() if clock else dt.datetime.now(dt.UTC)
 
     def follow(self, informer: Informer, to_keys: Callable[[Object], Iterable[str]] | None = None) -> Informer:
         """Queues the keys of what changes in `informer`: the object's own, or those `to_keys` names for it."""
