@@ -10,7 +10,7 @@ from importlib import import_module
 from azsandbox.kubernetes.defaults.registry import DEFAULTS
 from azsandbox.kubernetes.request import GroupVersionKind, Object
 
-_MODULES: tuple[str, ...] = ()
+_MODULES = ("pods", "core", "workloads", "policies")
 for _name in _MODULES:
     import_module(f"{__name__}.{_name}")
 

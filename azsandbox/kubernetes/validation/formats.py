@@ -224,7 +224,9 @@ def percent(value: str) -> list[str]:
 def http_header_name(value: str) -> list[str]:
     if _matches(_HEADER, value):
         return []
-    return [pattern_text("a valid HTTP header must consist of alphanumeric characters or '-'", _HEADER, "X-Header-Name")]
+    return [
+        pattern_text("a valid HTTP header must consist of alphanumeric characters or '-'", _HEADER, "X-Header-Name")
+    ]
 
 
 def relaxed_env_name(value: str) -> list[str]:
@@ -232,9 +234,7 @@ def relaxed_env_name(value: str) -> list[str]:
     if not value:
         found.append("environment variable name must be non-empty")
     if any(letter > "\x7e" or letter < " " or letter == "=" for letter in value):
-        found.append(
-            "a valid environment variable name must consist only of printable ASCII characters other than '='"
-        )
+        found.append("a valid environment variable name must consist only of printable ASCII characters other than '='")
     return found
 
 
