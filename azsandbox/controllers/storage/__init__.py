@@ -1,0 +1,1 @@
+"""Volumes, claims and what provisions, protects and attaches them."""
