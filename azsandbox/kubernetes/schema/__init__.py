@@ -1,0 +1,1 @@
+"""What the types of the API are, and how bodies are read against them."""

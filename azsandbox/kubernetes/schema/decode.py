@@ -1,0 +1,451 @@
+"""Bodies into objects: what Go's decoder makes of JSON and YAML, and what it says of mistakes.
+
+The result is what Go would serialize again: fields in the order of the struct, empty ones left out, quantities
+and times in their canonical form. Source: k8s.io/apimachinery, pkg/runtime/serializer/json; sigs.k8s.io/json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.request import GroupVersionKind, Object
+from azsandbox.kubernetes.schema import definitions as d
+from azsandbox.kubernetes.schema import json_text, values, yaml_text
+from azsandbox.kubernetes.schema.definitions import Definitions, Field, Type
+
+STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
+MAX_STRICT_ERRORS = 100  # of sigs.k8s.io/json
+_HEAD = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+_SCHEME = 'scheme "pkg/runtime/scheme.go:111"'
+
+
+class DecodeError(ValueError):
+    """A body that cannot be decoded; the message is the decoder's."""
+
+
+@dataclass
+class Decoded:
+    """An object and the warnings that the client gets for it."""
+
+    obj: Object
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Body:
+    """A parsed body. `strict` are errors that a strict decoder makes of its text alone."""
+
+    value: Any
+    raw: bytes
+    strict: list[str] = field(default_factory=list)
+
+
+def decode(
+    definitions: Definitions,
+    gvk: GroupVersionKind,
+    body: bytes,
+    content_type: str = "application/json",
+    field_validation: str = WARN,
+) -> Decoded:
+    """The object of a built-in type in a body; `gvk` is what the path expects.
+
+    Raises 400 as the API server does: bad text, another kind, wrong JSON types, and with `Strict` unknown and
+    repeated fields, which otherwise become warnings.
+    """
+    parsed, actual = read(gvk, body, content_type)
+    try:
+        type_ = _type_of(definitions, gvk, actual)
+        obj, strict = convert(type_, parsed.value)
+        _check_kind(definitions, gvk, actual)
+    except DecodeError as error:
+        raise refusal(gvk, actual, body, str(error)) from None
+    warnings = judge(gvk, actual, parsed.strict + strict, field_validation)
+    head = {"kind": gvk.kind, "apiVersion": gvk.api_version}
+    return Decoded({**head, **obj, **head}, warnings)
+
+
+def judge(gvk: GroupVersionKind, actual: GroupVersionKind, strict: list[str], field_validation: str) -> list[str]:
+    """The warnings for errors of strict decoding. Raises 400 where validation is strict."""
+    if not strict or field_validation == IGNORE:
+        return []
+    strict = strict[:MAX_STRICT_ERRORS]
+    if field_validation == STRICT:
+        raise refusal(gvk, actual, b"", strict_text(strict))
+    return strict
+
+
+def strict_text(strict: list[str]) -> str:
+    """All errors of strict decoding in one message."""
+    return "strict decoding error: " + ", ".join(strict)
+
+
+def read(gvk: GroupVersionKind, body: bytes, content_type: str) -> tuple[Body, GroupVersionKind]:
+    """Parses a body and finds out what it says to be. Raises 400."""
+    strict: list[str] = []
+    try:
+        if "yaml" in content_type:
+            value, strict = yaml_text.parse(body)
+        else:
+            value = json_text.parse(body)
+        actual = _interpret(value, gvk)
+    except yaml_text.BadYaml as error:
+        raise refusal(gvk, None, body, str(error)) from None
+    except (json_text.BadJson, DecodeError) as error:
+        raise refusal(gvk, None, body, f"couldn't get version/kind; json parse error: {error}") from None
+    return Body(value, body, strict), actual
+
+
+def refusal(gvk: GroupVersionKind, actual: GroupVersionKind | None, body: bytes, message: str) -> errors.StatusError:
+    """400 with the decoder's message, as transformDecodeError words it."""
+    if actual is not None and actual.kind:
+        text = f'{actual.kind} in version "{actual.version}" cannot be handled as a {gvk.kind}: {message}'
+        return errors.bad_request(text)
+    text = f"the object provided is unrecognized (must be of type {gvk.kind}): {message} ({_summary(body)})"
+    return errors.bad_request(text)
+
+
+def _summary(body: bytes, length: int = 30) -> str:
+    if not body:
+        return "<empty>"
+    more = " ..." if len(body) > length else ""
+    head = body[:length]
+    return (head.decode("utf-8", "replace") if body[:1] == b"{" else head.hex()) + more
+
+
+def _interpret(value: Any, gvk: GroupVersionKind) -> GroupVersionKind:
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        raise DecodeError(f"json: cannot unmarshal {json_text.go_kind(value)} into Go value of type {_HEAD}")
+    for name in ("apiVersion", "kind"):
+        found = value.get(name)
+        if found is not None and not isinstance(found, str):
+            kind = json_text.go_kind(found)
+            raise DecodeError(f"json: cannot unmarshal {kind} into Go struct field .{name} of type string")
+    api_version, kind = value.get("apiVersion") or "", value.get("kind") or ""
+    if api_version.count("/") > 1:
+        raise DecodeError(f"unexpected GroupVersion string: {api_version}")
+    group, _, version = api_version.rpartition("/")
+    if not version and not group:
+        group, version = gvk.group, gvk.version
+    return GroupVersionKind(group, version, kind or gvk.kind)
+
+
+def _type_of(definitions: Definitions, gvk: GroupVersionKind, actual: GroupVersionKind) -> Type:
+    type_ = definitions.type_of(actual)
+    if type_ is not None:
+        return type_
+    if actual.kind == "List" and actual.api_version == "v1":
+        return d.Type(d.ANY)
+    raise DecodeError(f'no kind "{actual.kind}" is registered for version "{actual.api_version}" in {_SCHEME}')
+
+
+def internal_package(definitions: Definitions, gvk: GroupVersionKind) -> str:
+    """The Go package of a kind's internal type, as conversion errors write it."""
+    return {"": "core", "events.k8s.io": "core"}.get(gvk.group) or gvk.group.partition(".")[0]
+
+
+def kind_error(definitions: Definitions, gvk: GroupVersionKind, actual: GroupVersionKind) -> str:
+    """Why an object of one built-in kind is none of another; "" if they are one, in whatever version."""
+    same_group = actual.group == gvk.group or {actual.group, gvk.group} == {"", "events.k8s.io"}
+    if actual.kind == gvk.kind and same_group:
+        return ""
+    package = internal_package(definitions, gvk)
+    return f"converting ({actual.version}.{actual.kind}) to ({package}.{gvk.kind}): unknown conversion"
+
+
+def _check_kind(definitions: Definitions, gvk: GroupVersionKind, actual: GroupVersionKind) -> None:
+    if actual == gvk:
+        return
+    problem = kind_error(definitions, gvk, actual)
+    if problem:
+        raise DecodeError(problem)
+    raise errors.bad_request(
+        f"the API version in the data ({actual.api_version}) does not match the expected API version ({gvk.api_version})"
+    )
+
+
+def convert(type_: Type, value: Any) -> tuple[Object, list[str]]:
+    """A parsed JSON value as an object of a type, and the errors of strict decoding.
+
+    Raises DecodeError with the first error in the order of the text, as encoding/json does.
+    """
+    reader = _Reader()
+    obj = reader.value(type_, value)
+    if reader.error:
+        raise DecodeError(reader.error)
+    return obj, reader.strict
+
+
+def normalize(type_: Type, value: Any) -> Object:
+    """An object as Go serializes it; unknown fields are dropped. Raises DecodeError."""
+    return convert(type_, value)[0]
+
+
+def zero(type_: Type) -> Any:
+    """What Go serializes for a value that is not set."""
+    kind = type_.kind
+    if kind == d.OBJECT:
+        return {item.name: zero_field(item) for item in type_.always}
+    return _ZERO.get(kind)
+
+
+def zero_field(item: Field) -> Any:
+    """What Go serializes for a field that is not set and not left out."""
+    return None if item.pointer else zero(item.type)
+
+
+_ZERO: dict[str, Any] = {
+    d.STRING: "",
+    d.BOOLEAN: False,
+    d.INTEGER: 0,
+    d.NUMBER: 0,
+    d.QUANTITY: "0",
+    d.INT_OR_STRING: 0,
+}
+
+
+class _Reader:
+    """Walks a value along its type. The first error is kept and the walk goes on, as in encoding/json."""
+
+    def __init__(self) -> None:
+        self.error = ""
+        self.strict: list[str] = []
+        self.names: list[str] = []  # of the fields on the way, without list indexes and map keys
+        self.path: list[str] = []  # of everything on the way
+        self.struct = ""
+
+    def value(self, type_: Type, value: Any) -> Any:
+        return self._readers[type_.kind](self, type_, value)
+
+    # --- errors
+
+    def _mismatch(self, type_: Type, value: Any, what: str = "", go: str = "") -> None:
+        if not self.error:
+            what = what or json_text.go_kind(value)
+            target = f"Go struct field {self.struct}.{'.'.join(self.names)}" if self.names else "Go value"
+            self.error = f"json: cannot unmarshal {what} into {target} of type {go or type_.go}"
+
+    def _fail(self, message: str) -> None:
+        if not self.error:
+            self.error = message
+
+    def _strict(self, problem: str, name: str) -> None:
+        path = "".join([*self.path, "." + name]).removeprefix(".")
+        self.strict.append(f'{problem} field "{path}"')
+
+    # --- containers
+
+    def _object(self, type_: Type, value: Any) -> Any:
+        if value is None:
+            return zero(type_)
+        if not isinstance(value, dict):
+            self._mismatch(type_, value)
+            return {}
+        by_name = type_.by_name
+        found: dict[str, Any] = {}
+        names, path = self.names, self.path
+        outer = self.struct
+        for name, item in _items(value):
+            known = by_name.get(name)
+            if known is None:
+                self._strict("unknown", name)
+                continue
+            if item is None and (known.pointer or name not in found):
+                found.pop(name, None)
+                continue
+            if (
+                name in found
+                and isinstance(item, dict)
+                and isinstance(found[name], dict)
+                and isinstance(value, json_text.Repeated)
+            ):
+                item = {**found[name], **item}
+            names.append(name)
+            path.append("." + name)
+            self.struct = type_.go.rpartition(".")[2]
+            found[name] = self.value(known.type, item)
+            names.pop()
+            path.pop()
+        self.struct = outer
+        if isinstance(value, json_text.Repeated):
+            for name, _ in value.earlier:
+                self._strict("duplicate", name)
+        out = {}
+        for item in type_.fields:
+            name = item.name
+            if name in found:
+                result = found[name]
+                if _omitted(item, result):
+                    continue
+                out[name] = result
+            elif not d.skipped_when_unset(item):
+                out[name] = zero_field(item)
+        return out
+
+    def _map(self, type_: Type, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self._mismatch(type_, value)
+            return {}
+        element = type_.element
+        assert element is not None
+        out = {}
+        for key, item in _items(value):
+            if item is None:
+                out[key] = None if type_.pointers else zero(element)
+                continue
+            self.path.append("." + key)
+            out[key] = self.value(element, item)
+            self.path.pop()
+        if isinstance(value, json_text.Repeated):
+            for name, _ in value.earlier:
+                self._strict("duplicate", name)
+        return dict(sorted(out.items())) if len(out) > 1 else out
+
+    def _list(self, type_: Type, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            self._mismatch(type_, value)
+            return []
+        element = type_.element
+        assert element is not None
+        out = []
+        for index, item in enumerate(value):
+            if item is None:
+                out.append(None if type_.pointers else zero(element))
+                continue
+            self.path.append(f"[{index}]")
+            out.append(self.value(element, item))
+            self.path.pop()
+        return out
+
+    # --- scalars
+
+    def _string(self, type_: Type, value: Any) -> Any:
+        if not isinstance(value, str):
+            if value is not None:
+                self._mismatch(type_, value)
+            return ""
+        return value
+
+    def _boolean(self, type_: Type, value: Any) -> Any:
+        if not isinstance(value, bool):
+            if value is not None:
+                self._mismatch(type_, value)
+            return False
+        return value
+
+    def _integer(self, type_: Type, value: Any, go: str = "") -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if values.whole(value, type_.bits):
+                return value
+            self._mismatch(type_, value, f"number {value}", go)
+        elif isinstance(value, float):
+            self._mismatch(type_, value, f"number {getattr(value, 'text', repr(value))}", go)
+        elif value is not None:
+            self._mismatch(type_, value, go=go)
+        return 0
+
+    def _number(self, type_: Type, value: Any) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return json_text.number(value)
+        if value is not None:
+            self._mismatch(type_, value)
+        return 0
+
+    def _bytes(self, type_: Type, value: Any) -> Any:
+        if isinstance(value, list):
+            return self._list(d.Type(d.LIST, element=d.Type(d.INTEGER, bits=8, go="uint8"), go=type_.go), value)
+        if not isinstance(value, str):
+            if value is not None:
+                self._mismatch(type_, value)
+            return ""
+        try:
+            return values.base64_bytes(value)
+        except values.BadValue as error:
+            self._fail(str(error))
+            return ""
+
+    def _time(self, type_: Type, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self._mismatch(type_, value, go="string")
+            return None
+        try:
+            found = values.time(value, type_.kind == d.MICRO_TIME)
+        except values.BadValue as error:
+            self._fail(str(error))
+            return None
+        return None if found.startswith("0001-01-01T00:00:00") else found
+
+    def _quantity(self, type_: Type, value: Any) -> Any:
+        if value is None:
+            return "0"
+        text = value if isinstance(value, str) else getattr(value, "text", None)
+        if text is None:
+            text = str(value).lower() if not isinstance(value, (dict, list)) else "{"
+        try:
+            return values.quantity(text)
+        except values.BadValue as error:
+            self._fail(str(error))
+            return "0"
+
+    def _int_or_string(self, type_: Type, value: Any) -> Any:
+        if isinstance(value, str):
+            return value
+        return self._integer(_INT32, value, "int32")
+
+    def _any(self, type_: Type, value: Any) -> Any:
+        self._repeated(value)
+        return json_text.plain(value)
+
+    def _repeated(self, value: Any) -> None:
+        self.strict += json_text.repeated_fields(value, "".join(self.path))
+
+    _readers: ClassVar[dict[str, Callable[[_Reader, Type, Any], Any]]] = {
+        d.OBJECT: _object,
+        d.MAP: _map,
+        d.LIST: _list,
+        d.STRING: _string,
+        d.BOOLEAN: _boolean,
+        d.INTEGER: _integer,
+        d.NUMBER: _number,
+        d.BYTES: _bytes,
+        d.TIME: _time,
+        d.MICRO_TIME: _time,
+        d.QUANTITY: _quantity,
+        d.INT_OR_STRING: _int_or_string,
+        d.RAW: lambda self, type_, value: json_text.plain(value),
+        d.ANY: _any,
+    }
+
+
+_INT32 = Type(d.INTEGER, go="int32", bits=32)
+
+
+def _items(value: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Members of an object, those that a repeated key hides first."""
+    if isinstance(value, json_text.Repeated):
+        return [*value.earlier, *value.items()]
+    return list(value.items())
+
+
+def _omitted(item: Field, value: Any) -> bool:
+    """Whether Go leaves a field with this value out."""
+    if item.omit_zero and (value is None or value == {}):
+        return True
+    if not item.omit_empty:
+        return False
+    if item.pointer:
+        return value is None
+    kind = item.type.kind
+    if kind in (d.STRING, d.BYTES, d.LIST, d.MAP, d.BOOLEAN, d.INTEGER, d.NUMBER):
+        return not value
+    return kind == d.ANY and value is None

@@ -1,0 +1,147 @@
+"""YAML as the API server reads it: go-yaml's rules for plain scalars, turned into JSON values.
+
+Differences to PyYAML: `y` and `n` are booleans, `1e3` is a number, dates and `1:30` are strings, keys become strings.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+import yaml
+
+from azsandbox.kubernetes.schema.json_text import number
+
+MAX_NODES = 400_000  # go-yaml refuses documents whose aliases expand beyond proportion
+
+_PLAIN = "plain"
+_CORE = "tag:yaml.org,2002:"
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
+_FALSE = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"))
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INT = re.compile(r"[-+]?(0b[01]+|0x[0-9a-fA-F]+|0o?[0-7]+|0|[1-9][0-9]*)")
+
+
+class BadYaml(ValueError):
+    """The text is no YAML; the message is go-yaml's."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Composes nodes and leaves plain scalars unresolved."""
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {None: [(_PLAIN, re.compile(r"", re.DOTALL))]}
+
+
+def parse(body: bytes) -> tuple[Any, list[str]]:
+    """The JSON value of a YAML document, and the errors that only a strict decoder would make of it.
+
+    Raises BadYaml.
+    """
+    loader = _Loader(body.decode("utf-8", "replace"))
+    try:
+        node = loader.get_single_node()
+    except yaml.YAMLError as error:
+        raise BadYaml(_words(error)) from None
+    finally:
+        loader.dispose()
+    if node is None:
+        return None, []
+    reader = _Reader()
+    return reader.value(node), reader.strict
+
+
+def _words(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    line = f"line {mark.line + 1}: " if mark is not None and mark.line else ""
+    return f"yaml: {line}{problem}"
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.strict: list[str] = []
+        self.nodes = 0
+
+    def value(self, node: yaml.Node) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise BadYaml("yaml: document contains excessive aliasing")
+        if isinstance(node, yaml.ScalarNode):
+            return scalar(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item) for item in node.value]
+        assert isinstance(node, yaml.MappingNode)
+        return self._mapping(node)
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.tag == _PLAIN and key_node.value == "<<":
+                parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                for part in parts:
+                    if not isinstance(part, yaml.MappingNode):
+                        raise BadYaml("yaml: map merge requires map or sequence of maps as the value")
+                    merged = {**self._mapping(part), **merged}
+                continue
+            key = self._key(key_node)
+            if key in found:
+                self.strict.append(f'line {key_node.start_mark.line + 1}: key "{key}" already set in map')
+            found[key] = self.value(value_node)
+        return {**merged, **found} if merged else found
+
+    @staticmethod
+    def _key(node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise BadYaml(f"yaml: line {node.start_mark.line + 1}: invalid map key")
+        key = scalar(node)
+        if key is None:
+            return "null"
+        return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def scalar(node: yaml.ScalarNode) -> Any:
+    """The value of a scalar."""
+    text = node.value
+    tag = node.tag
+    if tag == _PLAIN:
+        return _plain(text)
+    if tag == _CORE + "binary":
+        return text
+    if tag in (_CORE + "int", _CORE + "float", _CORE + "bool", _CORE + "null"):
+        value = _plain(text)
+        if isinstance(value, str):
+            raise BadYaml(
+                f"yaml: line {node.start_mark.line + 1}: cannot decode !!str `{text}` as a !!{tag.rpartition(':')[2]}"
+            )
+        return value
+    return text
+
+
+def _plain(text: str) -> Any:
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if text[0] in "+-.0123456789":
+        digits = text.replace("_", "")
+        if _INT.fullmatch(digits):
+            return _integer(digits)
+        if _FLOAT.fullmatch(digits):
+            return number(float(digits))
+    return text
+
+
+def _integer(digits: str) -> int | float:
+    sign = -1 if digits[0] == "-" else 1
+    bare = digits.lstrip("+-")
+    if bare[:2] in ("0b", "0x", "0o"):
+        value = sign * int(bare, 0)
+    elif len(bare) > 1 and bare[0] == "0":
+        value = sign * int(bare, 8)
+    else:
+        value = sign * int(bare)
+    return value if -(2**63) <= value < 2**64 else number(float(value))
