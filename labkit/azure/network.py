@@ -1,0 +1,53 @@
+"""Step 2: the virtual network with a subnet for the cluster, and one for virtual nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labkit.azure.clients import Clients, there
+from labkit.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.mgmt.network.models import VirtualNetwork
+
+ACI_DELEGATION = "Microsoft.ContainerInstance/containerGroups"
+
+
+def body(settings: Settings) -> VirtualNetwork:
+    """The network, the cluster's subnet, and the subnet delegated to container instances."""
+    from azure.mgmt.network.models import AddressSpace, Delegation, Subnet, VirtualNetwork
+
+    return VirtualNetwork(
+        location=settings.region,
+        address_space=AddressSpace(address_prefixes=[settings.vnet_cidr]),
+        subnets=[
+            Subnet(name=settings.cluster_subnet, address_prefix=settings.cluster_subnet_cidr),
+            Subnet(
+                name=settings.aci_subnet,
+                address_prefix=settings.aci_subnet_cidr,
+                delegations=[Delegation(name="aci", service_name=ACI_DELEGATION)],
+            ),
+        ],
+    )
+
+
+def subnet_id(subscription_id: str, settings: Settings) -> str:
+    """Resource id of the cluster's subnet."""
+    return (
+        f"/subscriptions/{subscription_id}/resourceGroups/{settings.resource_group}/providers"
+        f"/Microsoft.Network/virtualNetworks/{settings.vnet}/subnets/{settings.cluster_subnet}"
+    )
+
+
+def exists(clients: Clients, settings: Settings) -> bool:
+    """True if the network is there."""
+    return there(clients.network.virtual_networks.get, settings.resource_group, settings.vnet) is not None
+
+
+def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
+    """Make the network if it is not there."""
+    if not exists(clients, settings):
+        poller = clients.network.virtual_networks.begin_create_or_update(
+            settings.resource_group, settings.vnet, body(settings)
+        )
+        wait(poller, f"Creating the network {settings.vnet}")

@@ -1,0 +1,70 @@
+"""Step 5: a tainted system pool and a user pool in place of the temporary one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labkit.azure import network
+from labkit.azure.clients import Clients, there
+from labkit.settings import Pool, Settings
+
+if TYPE_CHECKING:
+    from azure.mgmt.containerservice.models import AgentPool
+
+
+def body(subscription_id: str, settings: Settings, pool: Pool, mode: str) -> AgentPool:
+    """A pool as the settings have it: autoscaled, spread over zones, ephemeral disks encrypted at the host."""
+    from azure.mgmt.containerservice.models import AgentPool, AgentPoolUpgradeSettings
+
+    return AgentPool(
+        mode=mode,
+        type_properties_type="VirtualMachineScaleSets",
+        vm_size=pool.vm_size,
+        count=max(1, pool.min_count),
+        enable_auto_scaling=True,
+        min_count=pool.min_count,
+        max_count=pool.max_count,
+        max_pods=pool.max_pods,
+        os_type="Linux",
+        os_disk_type="Ephemeral",
+        os_disk_size_gb=pool.os_disk_gb,
+        enable_encryption_at_host=True,
+        availability_zones=pool.zones,
+        node_taints=pool.taints or None,
+        upgrade_settings=AgentPoolUpgradeSettings(max_surge=pool.max_surge),
+        vnet_subnet_id=network.subnet_id(subscription_id, settings),
+    )
+
+
+def exists(clients: Clients, settings: Settings) -> bool:
+    """True if the two pools are there and the temporary one is not."""
+    found = {name: _pool(clients, settings, name) is not None for name in _names(settings)}
+    return (
+        found[settings.system_pool.name] and found[settings.user_pool.name] and not found[settings.temporary_pool.name]
+    )
+
+
+def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
+    """Make the pools that are not there, then delete the temporary one: a cluster is never without a system pool."""
+    pools = clients.containers.agent_pools
+    for pool, mode in ((settings.system_pool, "System"), (settings.user_pool, "User")):
+        if _pool(clients, settings, pool.name) is None:
+            poller = pools.begin_create_or_update(
+                settings.resource_group,
+                settings.cluster,
+                pool.name,
+                body(clients.subscription_id, settings, pool, mode),
+            )
+            wait(poller, f"Creating the {mode.lower()} pool {pool.name}")
+    temporary = settings.temporary_pool.name
+    if _pool(clients, settings, temporary) is not None:
+        poller = pools.begin_delete(settings.resource_group, settings.cluster, temporary)
+        wait(poller, f"Deleting the pool {temporary}")
+
+
+def _names(settings: Settings) -> tuple[str, str, str]:
+    return settings.system_pool.name, settings.user_pool.name, settings.temporary_pool.name
+
+
+def _pool(clients: Clients, settings: Settings, name: str) -> Any:
+    return there(clients.containers.agent_pools.get, settings.resource_group, settings.cluster, name)

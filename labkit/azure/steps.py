@@ -1,0 +1,62 @@
+"""The steps of part 1 in their order, each with the lesson that teaches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from labkit.azure import cluster, network, node_pools, resource_group, workspace
+from labkit.azure.clients import Clients
+from labkit.errors import LessonError
+from labkit.settings import Settings
+
+
+class Making(Protocol):
+    """What a module of a step offers."""
+
+    def exists(self, clients: Clients, settings: Settings) -> bool:
+        """True if the step is done."""
+
+    def ensure(self, clients: Clients, settings: Settings, wait: Any) -> None:
+        """Do what of the step is not done."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: the lesson that teaches it, what it makes, and the module that can make it."""
+
+    lesson: str
+    title: str
+    module: Making
+
+
+STEPS = (
+    Step("11", "resource group, providers and features", resource_group),
+    Step("11", "network and subnets", network),
+    Step("11", "log workspace", workspace),
+    Step("12", "cluster", cluster),
+    Step("13", "node pools", node_pools),
+)
+LESSONS = tuple(dict.fromkeys(step.lesson for step in STEPS))
+
+
+def up_to(lesson: str) -> tuple[Step, ...]:
+    """The steps of `lesson` and of those before it. Raises LessonError for a lesson that makes nothing."""
+    if lesson not in LESSONS:
+        raise LessonError(f"lesson {lesson!r} makes nothing; those that do are {', '.join(LESSONS)}", "labkit up 12")
+    return tuple(step for step in STEPS if step.lesson <= lesson)
+
+
+def missing(lesson: str, clients: Clients, settings: Settings) -> tuple[Step, ...]:
+    """The steps up to `lesson` that are not done; what comes after a missing one is not asked for."""
+    steps = up_to(lesson)
+    for index, step in enumerate(steps):
+        if not step.module.exists(clients, settings):
+            return steps[index:]
+    return ()
+
+
+def make(lesson: str, clients: Clients, settings: Settings, wait: Any) -> None:
+    """Do the steps up to `lesson` that are not done."""
+    for step in up_to(lesson):
+        step.module.ensure(clients, settings, wait)

@@ -1,0 +1,473 @@
+"""Lab: one learner's lab. It opens, waits, shows and checks; the Azure clients are the learner's own.
+
+from labkit import Lab
+lab = Lab.open()
+lab.wait(poller, "Creating the cluster")
+lab.kubectl("get nodes")
+lab.check("cluster.system-pool-taint")
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit import settings as settings_file
+from labkit import targets, waiting
+from labkit.errors import CommandFailed, LabError, ReadError, TargetError, ToolMissing
+from labkit.settings import Settings
+
+if TYPE_CHECKING:
+    from labkit.azure.clients import Clients
+    from labkit.readers import ArmReader, KubernetesReader
+    from labkit.reports.model import Report
+    from labkit.views.cards import Results
+    from labkit.views.diagram import Diagram
+    from labkit.views.live import LiveView
+    from labkit.views.table import Row, Table
+
+KEPT = ".labkit"
+"""Folder beside lab.toml that holds the lab's kubeconfig and its tokens."""
+
+
+class Output:
+    """What a program said and how it ended; a notebook shows nothing of it, since it was printed already."""
+
+    def __init__(self, command: str, returncode: int, stdout: str, stderr: str) -> None:
+        self.command = command
+        self.returncode = returncode
+        self.stdout = stdout
+        self.stderr = stderr
+
+    @property
+    def ok(self) -> bool:
+        """The program ended with exit code 0."""
+        return self.returncode == 0
+
+    def _ipython_display_(self) -> None:
+        """Nothing: the output stands above already."""
+
+    def __repr__(self) -> str:
+        return f"<{self.command}: exit code {self.returncode}>"
+
+
+class Lab:
+    """A lab that is open: its settings, its target, and what a lesson needs of both."""
+
+    def __init__(self, settings: Settings, home: Path, target: targets.Target) -> None:
+        """Use `Lab.open()`."""
+        self.settings = settings
+        self.home = home
+        self.target = target
+        self.connection = targets.Connection(place="not connected")
+
+    @classmethod
+    def open(cls, path: str | Path | None = None, *, quiet: bool = False) -> Lab:
+        """Open the lab whose lab.toml is at `path`, or is found from here upwards; a new one is written.
+
+        Connects to the target, which starts by itself where it can, and sets the environment of this process so
+        that the Azure SDKs, kubectl and git speak to it. Raises SettingsError and TargetError.
+        """
+        file = Path(path) if path is not None else settings_file.find()
+        if file.is_dir():
+            file = file / settings_file.FILE_NAME
+        if not file.exists():
+            Settings().save(file)
+        settings = Settings.load(file)
+        home = file.resolve().parent
+        lab = cls(settings, home, targets.choose(settings, home))
+        lab.connect()
+        if not quiet:
+            print(f"Lab open on {lab.connection.place}: group {settings.resource_group}, cluster {settings.cluster}.")
+        return lab
+
+    def connect(self) -> None:
+        """Make sure that the target answers, starting it again if it is down, and take its environment over."""
+        self.connection = self.target.connect()
+        os.environ.update(self.connection.environment)
+        os.environ["KUBECONFIG"] = str(self.kubeconfig_path)
+
+    # -- who and where ------------------------------------------------------------------------------------------
+
+    @property
+    def subscription_id(self) -> str:
+        """The subscription that the lab works in."""
+        return self.connection.subscription_id
+
+    @property
+    def tenant_id(self) -> str:
+        """The Entra ID tenant of the subscription."""
+        return self.connection.tenant_id
+
+    @property
+    def object_id(self) -> str:
+        """Object id of whoever is signed in."""
+        return self.connection.object_id
+
+    @property
+    def place(self) -> str:
+        """Where the lab runs, in words for a reader."""
+        return self.connection.place
+
+    @property
+    def costs(self) -> bool:
+        """True where what the lab makes is paid for."""
+        return self.connection.costs
+
+    @property
+    def kubeconfig_path(self) -> Path:
+        """Where the lab's kubeconfig is; of a read-only target, the kubeconfig that it was found in."""
+        return self.connection.kubeconfig or self.home / KEPT / "kubeconfig"
+
+    def status(self) -> Table:
+        """Target, subscription, names and versions of this lab, as a table."""
+        from labkit.views.table import Table
+
+        facts = {
+            "target": f"{self.target.kind} ({self.place})",
+            "subscription": self.subscription_id or "-",
+            "tenant": self.tenant_id or "-",
+            "region": self.settings.region,
+            "group": self.settings.resource_group,
+            "cluster": self.settings.cluster,
+            "settings": str(self.settings.path),
+            "kubeconfig": str(self.kubeconfig_path),
+        }
+        return Table.of([{"what": what, "value": value} for what, value in facts.items()], title="This lab")
+
+    # -- waiting ------------------------------------------------------------------------------------------------
+
+    def wait(self, awaited: Any, title: str, *, timeout: float = 600) -> Any:
+        """Wait with a progress bar, and return the result.
+
+        `awaited` is a poller of an Azure SDK (what every `begin_…` returns), followed to its end; or a function
+        that answers True when what it looks at holds, and meanwhile words or False, for at most `timeout` seconds.
+        Raises OperationFailed with the service's own reason.
+        """
+        if callable(getattr(awaited, "result", None)):
+            return waiting.for_operation(awaited, title, arm=self._arm_or_none(), revive=self.connect)
+        if callable(awaited):
+            return waiting.until(awaited, title, timeout=timeout)
+        raise LabError(f"lab.wait takes a poller or a function; found {type(awaited).__name__}", "help(lab.wait)")
+
+    # -- the cluster --------------------------------------------------------------------------------------------
+
+    def kubeconfig(self, *, admin: bool = False) -> Path:
+        """Fetch the cluster's kubeconfig and merge it into the lab's own, 0600; returns its path.
+
+        The user's credentials sign in through Entra ID by `labkit token`; `admin` fetches the local account's.
+        Sets KUBECONFIG of this process, so that kubectl and the kubernetes client use it. Raises ReadError with
+        Azure's own refusal.
+        """
+        from labkit import kubeconfig as kubeconfigs
+
+        if self.connection.reads_only:
+            return self.kubeconfig_path
+        document = self._credentials(admin)
+        ready = kubeconfigs.converted(
+            document,
+            environment=self.connection.environment,
+            proxy=self.connection.proxy,
+            cache=self.home / KEPT / "tokens",
+        )
+        path = self.kubeconfig_path
+        if path.exists():
+            ready = kubeconfigs.merged(kubeconfigs.parse(path.read_text(encoding="utf-8"), str(path)), ready)
+        kubeconfigs.write(path, ready)
+        os.environ["KUBECONFIG"] = str(path)
+        return path
+
+    def _credentials(self, admin: bool) -> dict[str, Any]:
+        import base64
+
+        from labkit import kubeconfig as kubeconfigs
+        from labkit.checks.evidence import api_versions, cluster_path
+
+        action = "listClusterAdminCredential" if admin else "listClusterUserCredential"
+        path = f"{cluster_path(self.subscription_id, self.settings)}/{action}"
+        answer = self.arm.post(path, api_versions()["managedClusters"])
+        found = answer.get("kubeconfigs") or []
+        if not found:
+            raise ReadError(f"{action} answered no kubeconfig", 0, "NoKubeconfig", "az aks get-credentials")
+        text = base64.b64decode(found[0]["value"]).decode()
+        return kubeconfigs.parse(text, f"the answer of {action}")
+
+    def kubectl(self, command: str | Sequence[str], *, input: str | None = None, check: bool = True) -> Output:
+        """Run kubectl with the lab's kubeconfig, print what it says, and return it.
+
+        `command` is split as a shell would, but no shell runs it. `input` is given to its standard input, for
+        `apply -f -`. An exit code other than 0 raises CommandFailed, unless `check` is False.
+        """
+        program = shutil.which("kubectl")
+        if program is None:
+            raise ToolMissing(
+                "kubectl is not on the PATH.", "see https://kubernetes.io/docs/tasks/tools/ for how to install it"
+            )
+        if not self.kubeconfig_path.exists():
+            self.kubeconfig()
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+        context = ["--context", self.connection.context] if self.connection.context else []
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig_path)}
+        ended = subprocess.run(
+            [program, *context, *words], input=input, capture_output=True, text=True, env=environment, check=False
+        )
+        shown = shlex.join(["kubectl", *words])
+        if ended.stdout:
+            print(ended.stdout, end="" if ended.stdout.endswith("\n") else "\n")
+        if ended.returncode != 0 and check:
+            raise CommandFailed(shown, ended.returncode, ended.stdout, ended.stderr)
+        if ended.stderr:
+            print(ended.stderr, end="" if ended.stderr.endswith("\n") else "\n")
+        return Output(shown, ended.returncode, ended.stdout, ended.stderr)
+
+    @property
+    def arm(self) -> ArmReader:
+        """Reads of Azure Resource Manager, as it answers them; for views and checks."""
+        found = self._arm_or_none()
+        if found is None:
+            raise TargetError(f"{self.place} gives Kubernetes to read, and not Azure.", "labkit use aks")
+        return found
+
+    @cached_property
+    def _reader(self) -> ArmReader:
+        from labkit.readers import ArmReader
+
+        return ArmReader()
+
+    def _arm_or_none(self) -> ArmReader | None:
+        return self._reader if self.subscription_id else None
+
+    def kubernetes(self) -> KubernetesReader:
+        """Reads of the cluster's API, as it answers them; fetches a kubeconfig if there is none yet."""
+        from labkit.readers import KubernetesReader
+
+        if not self.kubeconfig_path.exists():
+            self.kubeconfig()
+        return KubernetesReader(self.kubeconfig_path, self.connection.context)
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def table(self, rows: Iterable[Mapping[str, object]], title: str = "", columns: Sequence[str] = ()) -> Table:
+        """`rows` (mappings of column to value) as a table; the last expression of a cell shows it."""
+        from labkit.views.table import Table
+
+        return Table.of(rows, columns, title)
+
+    def resources(self) -> Table:
+        """What is in the lab's resource group."""
+        from labkit.checks.evidence import api_versions
+        from labkit.views import rows
+
+        path = f"/subscriptions/{self.subscription_id}/resourceGroups/{self.settings.resource_group}/resources"
+        try:
+            found = self.arm.list(path, api_versions()["resources"])
+        except ReadError as error:
+            if not error.missing:
+                raise
+            found = []
+        return self.table(map(rows.resource, found), f"Resources in {self.settings.resource_group}")
+
+    def subnets(self) -> Table:
+        """The subnets of the lab's network: range, delegation, state."""
+        from labkit.checks.evidence import api_versions
+        from labkit.views import rows
+
+        path = (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.settings.resource_group}"
+            f"/providers/Microsoft.Network/virtualNetworks/{self.settings.vnet}"
+        )
+        network = self.arm.get(path, api_versions()["virtualNetworks"])
+        return self.table(
+            map(rows.subnet, network["properties"].get("subnets") or []), f"Subnets of {self.settings.vnet}"
+        )
+
+    def pools(self) -> Table:
+        """The cluster's node pools as Azure has them."""
+        from labkit.views import rows
+
+        profiles = self.cluster()["properties"].get("agentPoolProfiles") or []
+        return self.table(map(rows.agent_pool, profiles), f"Node pools of {self.settings.cluster}")
+
+    def cluster(self) -> dict[str, Any]:
+        """The managed cluster as Azure answers it, with the keys of the REST documentation."""
+        from labkit.checks.evidence import api_versions, cluster_path
+
+        return self.arm.get(cluster_path(self.subscription_id, self.settings), api_versions()["managedClusters"])
+
+    def nodes(self) -> Table:
+        """The nodes as they are now: pool, zone, readiness, taints, version."""
+        from labkit.views import rows
+
+        return self._listed("/api/v1/nodes", rows.node, "Nodes")
+
+    def pods(self, namespace: str = "", selector: str = "") -> Table:
+        """Pods as they are now, with the reason of those that have no node."""
+        from labkit.views import rows
+
+        return self._listed(_pods(namespace, selector), rows.pod, _pods_title(namespace, selector))
+
+    def events(self, namespace: str = "default") -> Table:
+        """The events of a namespace as they are now."""
+        from labkit.views import rows
+
+        return self._listed(f"/api/v1/namespaces/{namespace}/events", rows.event, f"Events in {namespace}")
+
+    def _listed(self, path: str, row: Callable[[Mapping[str, Any]], Row], title: str) -> Table:
+        reader = self.kubernetes()
+        try:
+            return self.table([row(item) for page in reader.pages(path) for item in page], title)
+        finally:
+            reader.close()
+
+    def watch(self, path: str, row: Callable[[Mapping[str, Any]], Row], title: str, *, minutes: float = 30) -> LiveView:
+        """A table of the list at `path` of the Kubernetes API that follows it until `.stop()`.
+
+        `row` turns an object into a row; `labkit.views.rows` has those of nodes, pods and events.
+        """
+        from labkit.views.live import LiveView
+
+        return LiveView(self.kubernetes(), path, row, title, minutes=minutes)
+
+    def watch_nodes(self) -> LiveView:
+        """A table of the nodes that follows them until `.stop()`."""
+        from labkit.views import rows
+
+        return self.watch("/api/v1/nodes", rows.node, "Nodes")
+
+    def watch_pods(self, namespace: str = "", selector: str = "") -> LiveView:
+        """A table of pods that follows them until `.stop()`."""
+        from labkit.views import rows
+
+        return self.watch(_pods(namespace, selector), rows.pod, _pods_title(namespace, selector))
+
+    def diagram(self) -> Diagram:
+        """The node pools as a picture, with the same in words."""
+        from labkit.views import diagram
+
+        reader = self.kubernetes()
+        try:
+            nodes = [item for page in reader.pages("/api/v1/nodes") for item in page]
+        finally:
+            reader.close()
+        return diagram.pools(self.cluster(), nodes)
+
+    # -- checking -----------------------------------------------------------------------------------------------
+
+    def check(self, *ids: str) -> Results:
+        """Run checks and show a card each: by id ("cluster.sku-tier"), by part ("cluster"), or all of them."""
+        from labkit.checks import catalogue
+
+        return self._checked(catalogue.select(ids))
+
+    def check_step(self, lesson: str) -> Results:
+        """Run the checks of a lesson ("12") and show a card each."""
+        from labkit.checks import catalogue
+
+        return self._checked(catalogue.select(lesson=lesson))
+
+    def _checked(self, selected: tuple[Any, ...]) -> Results:
+        results = self.results(selected)
+        results.show()
+        results.displayed = True
+        return results
+
+    def results(self, selected: Iterable[Any] = ()) -> Results:
+        """The results of the `selected` checks (all without any), without showing them."""
+        from labkit.checks import catalogue, core, evidence
+        from labkit.views.cards import Results
+
+        chosen = tuple(selected) or catalogue.select()
+        seen = evidence.collect(
+            catalogue.sources(chosen),
+            self.settings,
+            subscription_id=self.subscription_id,
+            arm=self._arm_or_none(),
+            kubernetes=self.kubernetes,
+        )
+        return Results(core.run(check, seen) for check in chosen)
+
+    def report(self, results: Iterable[Any] | None = None) -> Report:
+        """A report of `results`, or of all checks run now; `.save(Path("report.html"))` writes it."""
+        from labkit.reports.model import Report
+
+        return Report.of(results if results is not None else self.results(), self.settings, self.connection)
+
+    # -- earlier lessons ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def clients(self) -> Clients:
+        """The SDK's clients that `make` uses; a lesson makes its own, as at work."""
+        from labkit.azure.clients import Clients
+
+        return Clients(self.subscription_id, self.object_id)
+
+    def need(self, lesson: str) -> None:
+        """Say what of the lessons up to `lesson` is missing, and offer to make it so.
+
+        With a front end there is a button; headless, what is missing is made at once. What exists is left alone.
+        """
+        from labkit.azure import steps
+        from labkit.views.surface import headless
+
+        missing = steps.missing(lesson, self.clients, self.settings)
+        if not missing:
+            print(f"What lesson {lesson} made is there.")
+            return
+        titles = ", ".join(step.title for step in missing)
+        print(f"Not there yet: {titles}. Run the earlier lessons, or: lab.make({lesson!r})")
+        if headless():
+            self.make(lesson)
+        else:
+            self._offer(lesson)
+
+    def _offer(self, lesson: str) -> None:
+        import ipywidgets
+
+        from labkit.views.surface import show_widget
+
+        button = ipywidgets.Button(
+            description="Make it so", tooltip=f"Do what is missing of the lessons up to {lesson}"
+        )
+        output = ipywidgets.Output()
+
+        def clicked(_: Any) -> None:
+            button.disabled = True
+            with output:
+                try:
+                    self.make(lesson)
+                except LabError as error:
+                    print(error)
+                    button.disabled = False
+
+        button.on_click(clicked)
+        show_widget(ipywidgets.VBox([button, output]))
+
+    def make(self, lesson: str) -> None:
+        """Do what of the lessons up to `lesson` is not done; harmless to repeat. Raises OperationFailed."""
+        from labkit.azure import steps
+
+        if self.connection.reads_only:
+            raise TargetError(f"{self.place}: nothing is made there.", "labkit use sandbox")
+        steps.make(lesson, self.clients, self.settings, self.wait)
+        print(f"The lab stands as after lesson {lesson}.")
+
+    def __repr__(self) -> str:
+        return f"<Lab on {self.place}: {self.settings.resource_group}/{self.settings.cluster}>"
+
+
+def _pods(namespace: str, selector: str) -> str:
+    from urllib.parse import quote
+
+    path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
+    return f"{path}?labelSelector={quote(selector)}" if selector else path
+
+
+def _pods_title(namespace: str, selector: str) -> str:
+    where = f" in {namespace}" if namespace else ""
+    return f"Pods{where}{f' with {selector}' if selector else ''}"

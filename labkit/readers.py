@@ -1,0 +1,211 @@
+"""Reading Azure Resource Manager and Kubernetes as they answer, page by page; neither class can write.
+
+The checks and the views read the wire's own JSON, in which the keys are those of the documentation, whichever
+version of an SDK is installed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from labkit.errors import ReadError
+
+ARM_ENDPOINT = "https://management.azure.com"
+ARM_SCOPE = f"{ARM_ENDPOINT}/.default"
+PAGE = 500
+"""Objects that one page of a Kubernetes list holds (what kubectl asks for)."""
+
+
+class Arm(Protocol):
+    """Reads of Azure Resource Manager."""
+
+    def get(self, path: str, api_version: str) -> dict[str, Any]:
+        """The object at `path`. Raises ReadError."""
+
+    def pages(self, path: str, api_version: str) -> Iterator[list[dict[str, Any]]]:
+        """The list at `path`, a page at a time. Raises ReadError."""
+
+
+class Kubernetes(Protocol):
+    """Reads of a Kubernetes API server."""
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The object at `path`. Raises ReadError."""
+
+    def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+        """The list at `path`, a page at a time. Raises ReadError."""
+
+
+class ArmReader:
+    """GETs of Azure Resource Manager with the SDK's own pipeline: its retries, its sign-in, its proxy."""
+
+    def __init__(self, credential: Any = None, endpoint: str = ARM_ENDPOINT) -> None:
+        from azure.core import PipelineClient
+        from azure.core.pipeline import policies
+
+        if credential is None:
+            from azure.identity import DefaultAzureCredential
+
+            credential = DefaultAzureCredential()
+        self._endpoint = endpoint
+        self._client: Any = PipelineClient(
+            base_url=endpoint,
+            policies=[
+                policies.UserAgentPolicy("labkit"),
+                policies.RetryPolicy(retry_total=3),
+                policies.BearerTokenCredentialPolicy(credential, ARM_SCOPE),
+            ],
+        )
+
+    def get(self, path: str, api_version: str) -> dict[str, Any]:
+        """The object at `path` (a resource id, or a path below the endpoint)."""
+        return self._ask(self._url(path, api_version))
+
+    def pages(self, path: str, api_version: str) -> Iterator[list[dict[str, Any]]]:
+        """The list at `path`; follows nextLink. AKS's list of versions calls its items `values`."""
+        answer = self.get(path, api_version)
+        while True:
+            yield answer.get("value") or answer.get("values") or []
+            if not answer.get("nextLink"):
+                return
+            answer = self._ask(str(answer["nextLink"]))
+
+    def list(self, path: str, api_version: str) -> list[dict[str, Any]]:
+        """All items of the list at `path`."""
+        return [item for page in self.pages(path, api_version) for item in page]
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def post(self, path: str, api_version: str) -> dict[str, Any]:
+        """The answer of an action that only lists, such as listClusterUserCredential."""
+        return self._ask(self._url(path, api_version), "POST")
+
+    def _url(self, path: str, api_version: str) -> str:
+        joint = "&" if "?" in path else "?"
+        return f"{self._endpoint}{path}{joint}{urlencode({'api-version': api_version})}"
+
+    def _ask(self, url: str, method: str = "GET") -> dict[str, Any]:
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+        from azure.core.rest import HttpRequest
+
+        try:
+            response = self._client.send_request(HttpRequest(method, url))
+        except ClientAuthenticationError as error:
+            raise ReadError(str(error).splitlines()[0], 401, "Unauthenticated", "az login") from error
+        except AzureError as error:
+            raise ReadError(f"{method} {url} was not answered: {error}", 0, "NoAnswer", "labkit status") from error
+        if response.status_code >= 400:
+            raise _arm_error(method, url, response.status_code, response.text())
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def _arm_error(method: str, url: str, status: int, body: str) -> ReadError:
+    """Resource Manager wraps its refusals in `error`, AKS does not."""
+    try:
+        said = json.loads(body)
+        said = said.get("error") or said
+        code, message = str(said.get("code", "")), str(said.get("message", ""))
+    except (ValueError, AttributeError):
+        code, message = "", body[:200]
+    return ReadError(f"{method} {url.split('?')[0]}: {status} {code}: {message}", status, code)
+
+
+class KubernetesReader:
+    """GETs of an API server through the official client, which knows every way that a kubeconfig signs in."""
+
+    def __init__(self, kubeconfig: Path, context: str = "") -> None:
+        from kubernetes import config
+        from kubernetes.config.config_exception import ConfigException
+
+        try:
+            self._client: Any = config.new_client_from_config(str(kubeconfig), context or None)
+        except ConfigException as error:
+            raise ReadError(f"{kubeconfig}: {error}", 0, "Kubeconfig", "lab.kubeconfig()") from error
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The object or list at `path`."""
+        response = self._open(path, query or {}, timeout=60)
+        try:
+            answer: dict[str, Any] = json.loads(response.read(decode_content=True))
+            return answer
+        finally:
+            response.release_conn()
+
+    def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+        """The list at `path`, PAGE objects at a time."""
+        query = {"limit": str(PAGE)}
+        while True:
+            answer = self.get(path, query)
+            yield answer.get("items") or []
+            token = (answer.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            query = {"limit": str(PAGE), "continue": str(token)}
+
+    def watch(
+        self, path: str, resource_version: str, *, seconds: int = 300, opened: Callable[[Any], None] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Events of the list at `path` after `resource_version`, until the server ends the watch.
+
+        `seconds` is how long the server is asked to keep it open. `opened` is given the connection, which another
+        thread may close to end the watch.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        response = self._open(path, query, timeout=seconds + 30)
+        if opened is not None:
+            opened(response)
+        rest = b""
+        try:
+            for chunk in response.stream(amt=None, decode_content=True):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        yield json.loads(line)
+        finally:
+            response.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.rest_client.close()
+
+    def _open(self, path: str, query: Mapping[str, str], timeout: float) -> Any:
+        import urllib3
+
+        configuration = self._client.configuration
+        url = f"{configuration.host}{path}"
+        if query:
+            url += ("&" if "?" in path else "?") + urlencode(query)
+        headers = {"Accept": "application/json"}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        try:
+            response = self._client.rest_client.pool_manager.request(
+                "GET", url, headers=headers, preload_content=False, timeout=urllib3.Timeout(connect=10, read=timeout)
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise ReadError(f"GET {path} was not answered: {error}", 0, "NoAnswer", "labkit status") from error
+        if response.status >= 400:
+            body = response.read(decode_content=True)
+            response.release_conn()
+            raise _kubernetes_error(path, response.status, body)
+        return response
+
+
+def _kubernetes_error(path: str, status: int, body: bytes) -> ReadError:
+    try:
+        said = json.loads(body)
+        reason, message = str(said.get("reason", "")), str(said.get("message", ""))
+    except (ValueError, AttributeError):
+        reason, message = "", body[:200].decode(errors="replace")
+    return ReadError(f"GET {path}: {status} {reason}: {message}", status, reason)

@@ -1,0 +1,428 @@
+"""lab.toml: names, region, sizes; read, checked, and written back with its comments kept.
+
+    settings = Settings.load(Path("lab.toml"))
+    settings.cluster                 # "aks-baseline", with the prefix and suffix of a class
+    settings.system_pool.max_count   # 5
+    settings.region = "northeurope"  # checked at once; settings.save() writes it
+
+The defaults are in data/lab.toml, which is also the file that a new lab starts with.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import SettingsError
+from labkit.rules import (
+    Rule,
+    boolean,
+    cidr,
+    count,
+    guid_or_empty,
+    ip_address,
+    list_of,
+    name,
+    one_of,
+    region_name,
+    surge,
+    taint,
+    text,
+    vm_size,
+    zone,
+)
+
+FILE_NAME = "lab.toml"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of lab.toml: its table, its rule, and whether a class's prefix and suffix go around it."""
+
+    table: str
+    name: str
+    rule: Rule
+    decorated: bool = False
+
+    @property
+    def path(self) -> str:
+        return f"{self.table}.{self.name}"
+
+
+def _keys(table: str, rules: dict[str, Rule], decorated: bool = False) -> dict[str, Key]:
+    return {key: Key(table, key, rule, decorated) for key, rule in rules.items()}
+
+
+POOL_RULES: dict[str, Rule] = {
+    "name": name("node pool"),
+    "min_count": count(0, 1000),
+    "max_count": count(1, 1000),
+    "vm_size": vm_size,
+    "os_disk_gb": count(30, 2048),
+    "max_pods": count(10, 250),
+    "zones": list_of(zone),
+    "max_surge": surge,
+    "taints": list_of(taint),
+}
+
+KEYS: dict[str, Key] = {
+    **_keys(
+        "lab",
+        {
+            "target": one_of("sandbox", "aks", "context"),
+            "context": text,
+            "profile": one_of("modern", "2021"),
+            "prefix": text,
+            "suffix": text,
+        },
+    ),
+    **_keys("azure", {"subscription_id": guid_or_empty, "tenant_id": guid_or_empty, "region": region_name}),
+    **_keys(
+        "names",
+        {
+            "resource_group": name("resource group"),
+            "cluster": name("cluster"),
+            "vnet": name("virtual network"),
+            "cluster_subnet": name("subnet"),
+            "aci_subnet": name("subnet"),
+            "workspace": name("workspace"),
+            "registry": name("registry"),
+            "repository": name("repository"),
+        },
+        decorated=True,
+    ),
+    **_keys(
+        "network",
+        {
+            "vnet_cidr": cidr,
+            "cluster_subnet_cidr": cidr,
+            "aci_subnet_cidr": cidr,
+            "pod_cidr": cidr,
+            "service_cidr": cidr,
+            "dns_service_ip": ip_address,
+        },
+    ),
+    **_keys("workspace", {"retention_days": count(30, 730)}),
+    **_keys(
+        "cluster",
+        {
+            "kubernetes_version": text,
+            "tier": one_of("Free", "Standard", "Premium"),
+            "network_plugin_mode": one_of("overlay", ""),
+            "network_policy": one_of("calico", "cilium", "azure", "none"),
+            "upgrade_channel": one_of("none", "patch", "stable", "rapid", "node-image"),
+            "node_os_upgrade_channel": one_of("NodeImage", "SecurityPatch", "Unmanaged", "None"),
+            "authorized_ip_ranges": list_of(cidr),
+            "admin_group_object_ids": list_of(text),
+            "local_accounts_disabled": boolean,
+        },
+    ),
+    **_keys("checks", {"manual_upgrade_process": boolean, "command_invoke_allowed": boolean}),
+}
+# A subnet belongs to its network and a repository to its owner: neither needs a name of its own in a class.
+UNDECORATED = ("cluster_subnet", "aci_subnet", "repository")
+POOL_TABLES = {"system_pool": tuple(POOL_RULES), "user_pool": tuple(POOL_RULES), "temporary_pool": ("name",)}
+
+
+class Pool:
+    """The settings of one node pool; `settings.system_pool.min_count` and so on."""
+
+    name: str
+    """Name of the pool: up to 12 lower-case letters and digits, a letter first."""
+    min_count: int
+    """Fewest nodes that the autoscaler keeps."""
+    max_count: int
+    """Most nodes that the autoscaler makes."""
+    vm_size: str
+    """Size of each node, for example Standard_D4ds_v5."""
+    os_disk_gb: int
+    """Size of the ephemeral OS disk in GB."""
+    max_pods: int
+    """Pods that a node takes."""
+    zones: list[str]
+    """Availability zones to spread over."""
+    max_surge: str
+    """Extra nodes during an upgrade: a percentage such as 33%, or a count."""
+    taints: list[str]
+    """Taints of every node, as key=value:Effect."""
+
+    def __init__(self, settings: Settings, table: str) -> None:
+        object.__setattr__(self, "_settings", settings)
+        object.__setattr__(self, "_table", table)
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_") or attribute not in POOL_TABLES[self._table]:
+            raise AttributeError(attribute)
+        return self._settings.read(self._table, attribute)
+
+    def __setattr__(self, attribute: str, value: object) -> None:
+        if attribute not in POOL_TABLES[self._table]:
+            message = f"{self._table} has no key {attribute!r}; it has {', '.join(POOL_TABLES[self._table])}"
+            raise AttributeError(message)
+        self._settings.change(Key(self._table, attribute, POOL_RULES[attribute]), value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(POOL_TABLES[self._table])
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{key}={getattr(self, key)!r}" for key in POOL_TABLES[self._table])
+        return f"Pool({values})"
+
+
+class Settings:
+    """What lab.toml says, checked; attributes are its keys, names carry the class's prefix and suffix.
+
+    Setting an attribute checks the value at once and raises SettingsError; `save()` writes the file and keeps
+    the comments in it.
+    """
+
+    target: str
+    """Where the lab runs: sandbox, aks or context."""
+    context: str
+    profile: str
+    """modern, or 2021: which expectation a check holds where the two differ."""
+    prefix: str
+    suffix: str
+    subscription_id: str
+    tenant_id: str
+    region: str
+    resource_group: str
+    cluster: str
+    vnet: str
+    cluster_subnet: str
+    aci_subnet: str
+    workspace: str
+    registry: str
+    repository: str
+    vnet_cidr: str
+    cluster_subnet_cidr: str
+    aci_subnet_cidr: str
+    pod_cidr: str
+    service_cidr: str
+    dns_service_ip: str
+    retention_days: int
+    """Days that the workspace keeps logs."""
+    kubernetes_version: str
+    tier: str
+    network_plugin_mode: str
+    network_policy: str
+    upgrade_channel: str
+    node_os_upgrade_channel: str
+    authorized_ip_ranges: list[str]
+    admin_group_object_ids: list[str]
+    local_accounts_disabled: bool
+    manual_upgrade_process: bool
+    command_invoke_allowed: bool
+
+    def __init__(self, values: dict[str, Any] | None = None, path: Path | None = None) -> None:
+        """Settings from the tables of a TOML document; a key that is not there has its default.
+
+        Raises SettingsError for an unknown table or key, and for a value that breaks its rule.
+        """
+        defaults = tomllib.loads(template())
+        _refuse_unknown(values or {}, defaults)
+        merged = {table: {**keys, **(values or {}).get(table, {})} for table, keys in defaults.items()}
+        object.__setattr__(self, "_values", merged)
+        object.__setattr__(self, "_changed", {})
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "system_pool", Pool(self, "system_pool"))
+        object.__setattr__(self, "user_pool", Pool(self, "user_pool"))
+        object.__setattr__(self, "temporary_pool", Pool(self, "temporary_pool"))
+        self.validate()
+
+    path: Path | None
+    system_pool: Pool
+    user_pool: Pool
+    temporary_pool: Pool
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """The settings in the file at `path`. Raises SettingsError, also for text that is not TOML."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(FILE_NAME, "a file", f"none at {path}", "labkit settings --create") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(FILE_NAME, "TOML", str(error), f"correct {path}, then run: labkit settings") from error
+        return cls(values, path)
+
+    @property
+    def audit_resource_group(self) -> str:
+        """The group of the second workspace, which keeps the control plane's logs."""
+        return f"{self.resource_group}-audit"
+
+    @property
+    def audit_workspace(self) -> str:
+        """The workspace that keeps the control plane's logs."""
+        return f"{self.workspace}-audit"
+
+    @property
+    def registry_resource_group(self) -> str:
+        """The group of the registry, which outlives the cluster."""
+        return f"{self.resource_group}-acr"
+
+    def read(self, table: str, key: str) -> Any:
+        """The value of `key` in `table` as the file says it, without prefix and suffix."""
+        return self._values[table][key]
+
+    def change(self, key: Key, value: object) -> None:
+        """Check `value`, and make it the value of `key`. Raises SettingsError and changes nothing."""
+        before = self._values[key.table][key.name]
+        self._values[key.table][key.name] = value
+        try:
+            self.validate()
+        except SettingsError:
+            self._values[key.table][key.name] = before
+            raise
+        self._changed[(key.table, key.name)] = value
+
+    def validate(self) -> None:
+        """Check each value by its rule, then the values against each other. Raises SettingsError."""
+        for key in [*KEYS.values(), *_pool_keys()]:
+            key.rule(key.path, self._values[key.table][key.name])
+        for attribute, key in KEYS.items():
+            if key.decorated:
+                key.rule(key.path, getattr(self, attribute))
+        _check_together(self)
+
+    def save(self, path: Path | None = None) -> Path:
+        """Write the file, its comments kept, and return its path. A new file starts from the template."""
+        import tomlkit
+
+        target = path or self.path or Path(FILE_NAME)
+        source = target.read_text(encoding="utf-8") if target.exists() else template()
+        document = tomlkit.parse(source)
+        changes = self._changed if target.exists() else dict(self._items())
+        for (table, key), value in changes.items():
+            if table not in document:
+                document[table] = tomlkit.table()
+            section: Any = document[table]
+            if section.get(key) != value:
+                section[key] = value
+        temporary = target.with_name(target.name + ".new")
+        temporary.write_text(tomlkit.dumps(document), encoding="utf-8")
+        temporary.replace(target)
+        object.__setattr__(self, "path", target)
+        self._changed.clear()
+        return target
+
+    def _items(self) -> Iterator[tuple[tuple[str, str], Any]]:
+        for table, keys in self._values.items():
+            for key, value in keys.items():
+                yield (table, key), value
+
+    def rows(self) -> list[dict[str, str]]:
+        """Every setting as a row: its key in lab.toml, and its value with prefix and suffix."""
+        rows = [{"setting": key.path, "value": _shown(getattr(self, attribute))} for attribute, key in KEYS.items()]
+        rows += [{"setting": key.path, "value": _shown(self.read(key.table, key.name))} for key in _pool_keys()]
+        return rows
+
+    def __getattr__(self, attribute: str) -> Any:
+        key = KEYS.get(attribute)
+        if key is None:
+            raise AttributeError(f"lab.toml has no setting {attribute!r}")
+        value = self._values[key.table][key.name]
+        if not key.decorated or attribute in UNDECORATED:
+            return value
+        whole = f"{self.prefix}{value}{self.suffix}"
+        # A registry's name allows letters and digits only, so the hyphen of a prefix cannot stay in it.
+        return whole.replace("-", "") if attribute == "registry" else whole
+
+    def __setattr__(self, attribute: str, value: object) -> None:
+        key = KEYS.get(attribute)
+        if key is None:
+            raise AttributeError(f"lab.toml has no setting {attribute!r}; see: labkit settings")
+        self.change(key, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *KEYS})
+
+    def __repr__(self) -> str:
+        return f"Settings(target={self.target!r}, resource_group={self.resource_group!r}, cluster={self.cluster!r})"
+
+
+def template() -> str:
+    """The text of a new lab.toml: every key with its default and a word on it."""
+    return resources.files("labkit").joinpath("data/lab.toml").read_text(encoding="utf-8")
+
+
+def find(start: Path | None = None) -> Path:
+    """Where lab.toml is, or belongs: the nearest one above `start`, else beside the lab's pyproject.toml.
+
+    The environment variable LABKIT_SETTINGS names another file.
+    """
+    named = os.environ.get("LABKIT_SETTINGS")
+    if named:
+        return Path(named)
+    here = (start or Path.cwd()).resolve()
+    for folder in [here, *here.parents]:
+        if (folder / FILE_NAME).exists():
+            return folder / FILE_NAME
+    for folder in [here, *here.parents]:
+        if (folder / "pyproject.toml").exists() and (folder / "notebooks").is_dir():
+            return folder / FILE_NAME
+    return here / FILE_NAME
+
+
+def _pool_keys() -> list[Key]:
+    return [Key(table, key, POOL_RULES[key]) for table, keys in POOL_TABLES.items() for key in keys]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "(none)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if value != "" else "(empty)"
+
+
+def _refuse_unknown(values: dict[str, Any], defaults: dict[str, Any]) -> None:
+    for table, keys in values.items():
+        if table not in defaults:
+            raise SettingsError(table, f"one of the tables {', '.join(defaults)}", table)
+        if not isinstance(keys, dict):
+            raise SettingsError(table, "a table", keys)
+        for key in keys:
+            if key not in defaults[table]:
+                raise SettingsError(f"{table}.{key}", f"one of the keys {', '.join(defaults[table])}", key)
+
+
+def _check_together(settings: Settings) -> None:
+    """The rules that need two values: ranges inside ranges, and a least below a most."""
+    network = ipaddress.ip_network
+    vnet, nodes = network(settings.vnet_cidr), network(settings.cluster_subnet_cidr)
+    containers, services = network(settings.aci_subnet_cidr), network(settings.service_cidr)
+    for key, subnet in (("network.cluster_subnet_cidr", nodes), ("network.aci_subnet_cidr", containers)):
+        if subnet.version != vnet.version or not subnet.subnet_of(vnet):  # type: ignore[arg-type]
+            raise SettingsError(key, f"inside network.vnet_cidr, {vnet}", str(subnet))
+    _apart("network.aci_subnet_cidr", containers, "network.cluster_subnet_cidr", nodes)
+    _apart("network.service_cidr", services, "network.vnet_cidr", vnet)
+    pods = network(settings.pod_cidr)
+    _apart("network.pod_cidr", pods, "network.service_cidr", services)
+    _apart("network.pod_cidr", pods, "network.vnet_cidr", vnet)
+    address = ipaddress.ip_address(settings.dns_service_ip)
+    if address not in services or address == services[1]:
+        expected = f"an address in network.service_cidr, {services}, other than its first, {services[1]}"
+        raise SettingsError("network.dns_service_ip", expected, settings.dns_service_ip)
+    for table in ("system_pool", "user_pool"):
+        pool: Pool = getattr(settings, table)
+        if pool.min_count > pool.max_count:
+            expected = f"at most {table}.max_count, {pool.max_count}"
+            raise SettingsError(f"{table}.min_count", expected, pool.min_count)
+    if settings.system_pool.min_count < 1:
+        raise SettingsError("system_pool.min_count", "at least 1", settings.system_pool.min_count)
+    names = [settings.read(table, "name") for table in POOL_TABLES]
+    for table, pool_name in zip(POOL_TABLES, names, strict=True):
+        if names.count(pool_name) > 1:
+            raise SettingsError(f"{table}.name", "a name that no other pool has", pool_name)
+
+
+def _apart(key: str, one: Any, other_key: str, other: Any) -> None:
+    if one.version == other.version and one.overlaps(other):
+        raise SettingsError(key, f"apart from {other_key}, {other}", str(one))

@@ -1,0 +1,82 @@
+"""A table of rows, as HTML with a caption and headers, and as aligned text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from labkit.views.surface import BORDER, STYLE, escape, show
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under column names; the last expression of a cell, or printed, or `show()`n."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], columns: Sequence[str] = (), title: str = "") -> Table:
+        """A table of `rows`; without `columns`, those of the rows in the order in which they first appear."""
+        listed = tuple(rows)
+        names = tuple(columns) or tuple(dict.fromkeys(name for row in listed for name in row))
+        return cls(title, names, listed)
+
+    def text(self) -> str:
+        """Aligned columns, two spaces apart; says so when there are no rows."""
+        head = f"{self.title}\n" if self.title else ""
+        if not self.rows:
+            return f"{head}(nothing to show)"
+        cells = [[name.upper() for name in self.columns]]
+        cells += [[_plain(row.get(name)) for name in self.columns] for row in self.rows]
+        widths = [max(len(line[index]) for line in cells) for index in range(len(self.columns))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+        ]
+        return head + "\n".join(lines)
+
+    def html(self) -> str:
+        """An HTML table: caption, column headers with scope, cells escaped."""
+        cell = f"padding:2px 12px 2px 4px;border-bottom:1px solid {BORDER};text-align:left;vertical-align:top"
+        head = "".join(f'<th scope="col" style="{cell}">{escape(name)}</th>' for name in self.columns)
+        body = "".join(
+            "<tr>"
+            + "".join(f'<td style="{cell}">{escape(_plain(row.get(name)))}</td>' for name in self.columns)
+            + "</tr>"
+            for row in self.rows
+        )
+        if not self.rows:
+            body = f'<tr><td colspan="{max(1, len(self.columns))}" style="{cell}">nothing to show</td></tr>'
+        caption = (
+            f'<caption style="text-align:left;font-weight:600">{escape(self.title)}</caption>' if self.title else ""
+        )
+        return (
+            f'<table style="{STYLE};border-collapse:collapse">{caption}<thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table>"
+        )
+
+    def show(self) -> None:
+        """Show it below the cell."""
+        show(self.html(), self.text())
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def _plain(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | set):
+        return ", ".join(str(item) for item in value) or "-"
+    return str(value)
