@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from azsandbox.controllers.client import Object
-from azsandbox.controllers.scheduler.matching import NO_SCHEDULE, node_matches_pod, untolerated
+from azsandbox.controllers.node_matching import NO_SCHEDULE, node_matches_pod, untolerated
 from azsandbox.controllers.scheduler.results import Rejection
 from azsandbox.controllers.scheduler.snapshot import NodeInfo, PodInfo
 from azsandbox.kubernetes.selectors import LabelSelector, Requirement, from_object

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.informer import Informer
-from azsandbox.controllers.scheduler.matching import selector_matches
+from azsandbox.controllers.node_matching import selector_matches
 from azsandbox.controllers.scheduler.results import Rejection
 from azsandbox.controllers.scheduler.snapshot import NodeInfo, PodInfo
 from azsandbox.controllers.storage.matching import (

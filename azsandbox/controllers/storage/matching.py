@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from azsandbox.controllers.client import Object
-from azsandbox.controllers.scheduler.matching import selector_matches
+from azsandbox.controllers.node_matching import selector_matches
 from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.selectors import from_object
 
