@@ -12,7 +12,7 @@ from azsandbox.controllers import revisions as history
 from azsandbox.controllers.client import KubeClient, Object
 from azsandbox.controllers.events import EventRecorder
 from azsandbox.controllers.informer import Controller, Informers, key_of
-from azsandbox.controllers.objects import dropping_empty, is_going, name_of, namespace_of, scaled
+from azsandbox.controllers.objects import dropping_empty, is_going, name_of, namespace_of
 from azsandbox.controllers.ownership import Claims
 from azsandbox.controllers.pod_control import slow_start
 from azsandbox.controllers.pods import is_available, is_ready, is_terminal, next_availability, phase_of
@@ -213,16 +213,14 @@ class StatefulSetController(Controller):
         return True
 
     async def _roll(self, stateful_set: Object, update: Object, replicas: list[Object]) -> None:
-        """Deletes pods of older revisions from the highest ordinal down to the partition."""
+        """Replaces pods of older revisions one at a time, from the highest ordinal down to the partition."""
         rolling = stateful_set["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}
-        allowed = max(scaled(rolling.get("maxUnavailable", 1), len(replicas), round_up=False), 1)
-        allowed -= sum(self._unavailable(stateful_set, pod) for pod in replicas)
         for pod in reversed(replicas[rolling.get("partition", 0) :]):
-            if allowed <= 0:
-                return
             if revision_of(pod) != name_of(update) and not is_going(pod):
                 await self.control.delete(stateful_set, pod)
-                allowed -= 1
+                return
+            if self._unavailable(stateful_set, pod):
+                return
 
     # Status
 
