@@ -32,6 +32,7 @@ class StatusError(Exception):
         super().__init__(message)
         self.code, self.reason, self.message = code, reason, message
         self.details, self.headers = details, headers or {}
+        self.metadata: Object = {}  # a list's metadata, where the refusal carries a fresh continue token
 
     @property
     def status(self) -> Object:
@@ -39,7 +40,7 @@ class StatusError(Exception):
         out: Object = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
         }

@@ -61,7 +61,10 @@ class Request:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
+    proxy_path: str = ""  # what follows the sub-resource in the path
+    unknown: tuple[str, str, str] | None = None  # group, version and name of a resource that is not served
     warnings: list[str] = field(default_factory=list)
+    certificate: User | None = None  # whom a verified client certificate names
     socket: Any = None  # the WebSocket of exec, attach and port-forward, where there is one
 
     @classmethod

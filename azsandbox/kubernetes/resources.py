@@ -46,6 +46,7 @@ class Resource:
     storage_version: str = ""  # the version that is stored, where it is not `version`
     custom: bool = False  # of a CRD
     list_kind: str = ""
+    selectable: tuple[str, ...] = ()  # fields that a custom resource can be selected by, as JSON paths
 
     @property
     def gvk(self) -> GroupVersionKind:
@@ -166,6 +167,10 @@ class ResourceTable:
     def versions(self, group: str) -> list[str]:
         """Versions served of a group, preferred first; [] if the group is not there."""
         return list(dict.fromkeys(version for g, version, _ in self._by_path if g == group))
+
+    def groups(self) -> list[str]:
+        """Names of all groups, in the order of discovery; "" is the core group."""
+        return list(dict.fromkeys(group for group, _, _ in self._by_path))
 
     def replace_custom(self, resources: list[Resource]) -> None:
         """Puts these in the place of all custom resources."""

@@ -1,0 +1,214 @@
+"""A Kubernetes cluster: an API server over a bucket of the store, its listener, and what makes it live."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azsandbox.controllers.client import KubeClient
+from azsandbox.controllers.informer import Controller, Informers
+from azsandbox.controllers.transports import InProcess
+from azsandbox.kubernetes import bootstrap
+from azsandbox.kubernetes.listener import Listener
+from azsandbox.kubernetes.request import MASTER
+from azsandbox.kubernetes.server import ApiServer
+from azsandbox.store import Bucket, Store
+
+if TYPE_CHECKING:
+    import ssl
+
+    import uvicorn
+
+log = logging.getLogger(__name__)
+
+DEFAULT_VERSION = "v1.35.4"
+_SECRETS, _ADMIN = "server/keys", "admin-token"
+
+
+class Cluster:
+    """One cluster. `start` makes it answer on a loopback port; `stop` ends that and its controllers."""
+
+    def __init__(
+        self,
+        name: str,
+        bucket: Bucket,
+        version: str = DEFAULT_VERSION,
+        controllers: Sequence[type[Controller]] = (),
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.name, self.bucket, self.version = name, bucket, version
+        self.server = ApiServer(bucket, version)
+        self.listener = Listener(self.server)
+        self.client = KubeClient(InProcess(self.server, MASTER))
+        self.port = 0
+        self.ca_pem = ""
+        self._controllers, self._options = controllers, options or {}
+        self._uvicorn: uvicorn.Server | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._informers: Informers | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients on this machine reach it."""
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def admin_token(self) -> str:
+        """The administrator's token, made once and kept in the bucket."""
+        record = self.bucket.get(_SECRETS, _ADMIN)
+        if record is None:
+            record = self.bucket.create(_SECRETS, _ADMIN, secrets.token_urlsafe(32).encode())
+        return record.value.decode()
+
+    async def start(self, context: ssl.SSLContext | None = None, ca_pem: str = "", port: int = 0) -> None:
+        """Fills a new cluster, starts its controllers and, given a TLS context, listens on `port` (0: a free one)."""
+        self.ca_pem = ca_pem
+        bootstrap.fill(self.server)
+        self.server.authentication.static.add(self.admin_token, MASTER)
+        if context is not None:
+            await self._listen(context, port)
+        self.server.address = f"127.0.0.1:{self.port}"
+        await self.server.custom.start()
+        self._start_controllers()
+
+    async def _listen(self, context: ssl.SSLContext, port: int) -> None:
+        import socket
+
+        from azsandbox.kubernetes.serving import serve
+
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        self.port = listening.getsockname()[1]
+        self._uvicorn, task = await serve(self.listener, listening, context)
+        self._tasks.append(task)
+
+    def _start_controllers(self) -> None:
+        if not self._controllers:
+            return
+        self._informers = Informers(self.client)
+        options = {"cluster": self, **self._options}
+        for kind in self._controllers:
+            controller = kind(self.client, self._informers, **options)
+            if hasattr(controller, "log"):
+                self.server.pods = controller  # the kubelet answers for logs and exec
+            self._tasks.append(asyncio.create_task(self._watched(controller), name=f"{self.name} {controller.name}"))
+
+    async def _watched(self, controller: Controller) -> None:
+        try:
+            await controller.run()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("%s of %s ended", controller.name, self.name)
+
+    async def stop(self) -> None:
+        """Ends listener and controllers; the state stays in the bucket."""
+        await self.server.stop()
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+        for task in self._tasks:
+            if self._uvicorn is None or not task.get_name().startswith("serve "):
+                task.cancel()
+        if self._informers is not None:
+            await self._informers.stop()
+        await self.server.custom.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=True), 3)
+
+    def kubeconfig(self, user: str = "admin", token: str = "") -> str:
+        """A kubeconfig with the administrator's token, or another."""
+        import yaml
+
+        ca = base64.b64encode(self.ca_pem.encode()).decode()
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": self.name, "cluster": {"server": self.url, "certificate-authority-data": ca}}],
+            "users": [{"name": user, "user": {"token": token or self.admin_token}}],
+            "contexts": [{"name": self.name, "context": {"cluster": self.name, "user": user}}],
+            "current-context": self.name,
+        }
+        text: str = yaml.safe_dump(config, sort_keys=False)
+        return text
+
+
+def all_controllers() -> list[type[Controller]]:
+    """Every controller of a cluster. Imported late: they are of no use to an API server alone."""
+    found = []
+    try:
+        from azsandbox.controllers.cluster_controllers import CONTROLLERS_CLUSTER
+
+        found += CONTROLLERS_CLUSTER
+    except ImportError:
+        log.warning("no cluster controllers")
+    try:
+        from azsandbox.controllers.workloads import CONTROLLERS_WORKLOADS
+
+        found += CONTROLLERS_WORKLOADS
+    except ImportError:
+        log.warning("no workload controllers")
+    return found
+
+
+async def run_bare(nodes: int, kubeconfig: Path, port: int = 0, ready: asyncio.Event | None = None) -> None:
+    """A bare cluster in the foreground, until cancelled: no ARM, nothing of AKS, state in memory."""
+    from azsandbox.certificates import Authority
+
+    with tempfile.TemporaryDirectory(prefix="azsandbox-") as home:
+        authority = Authority(Path(home))
+        cluster = Cluster(
+            "sandbox", Store(None).bucket("cluster"), controllers=all_controllers(), options={"profile": "kwok"}
+        )
+        await cluster.start(authority.context("127.0.0.1", "localhost"), authority.ca.read_text(), port)
+        try:
+            await add_nodes(cluster.client, nodes)
+            kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+            kubeconfig.touch(mode=0o600)
+            kubeconfig.chmod(0o600)
+            kubeconfig.write_text(cluster.kubeconfig())
+            if ready:
+                ready.set()
+            await asyncio.Event().wait()
+        finally:
+            await cluster.stop()
+
+
+# What a node offers, and what of it pods can have: a Standard_D4ds_v5 of AKS (reference control plane's nodes)
+_CAPACITY = {"cpu": "4", "memory": "16374624Ki", "pods": "250"}
+_ALLOCATABLE = {"cpu": "3860m", "memory": "14366560Ki", "pods": "250"}
+
+
+async def add_nodes(client: KubeClient, count: int) -> None:
+    """Plain nodes, named and labelled like those of the control plane that the transcripts were recorded with.
+
+    A cluster that has nodes already gets those that are missing.
+    """
+    from azsandbox.controllers.client import path
+
+    for index in range(count):
+        name = f"aks-user1-12345678-vmss{index:06d}"
+        if await client.find(path("v1", "nodes", name=name)) is not None:
+            continue
+        labels = {
+            "agentpool": "user1",
+            "kubernetes.azure.com/agentpool": "user1",
+            "kubernetes.azure.com/mode": "user",
+            "kubernetes.io/arch": "amd64",
+            "kubernetes.io/hostname": name,
+            "kubernetes.io/os": "linux",
+            "node.kubernetes.io/instance-type": "Standard_D4ds_v5",
+            "topology.kubernetes.io/region": "westeurope",
+            "topology.kubernetes.io/zone": f"westeurope-{index % 3 + 1}",
+        }
+        metadata = {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
+        status = {"capacity": _CAPACITY, "allocatable": _ALLOCATABLE}
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status}
+        await client.create(path("v1", "nodes"), node)

@@ -1,0 +1,160 @@
+"""Answers in the form that the client asked for: the object, a Table of it, or its metadata alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from azsandbox.kubernetes import negotiation
+from azsandbox.kubernetes.negotiation import Accepted
+from azsandbox.kubernetes.registry import head
+from azsandbox.kubernetes.request import Object, Request, Response
+from azsandbox.kubernetes.resources import Resource
+from azsandbox.store import Event, Record
+
+if TYPE_CHECKING:
+    from azsandbox.kubernetes.server import ApiServer
+
+
+def _pretty(request: Request) -> bool:
+    return request.flag("pretty")
+
+
+def respond(request: Request, value: Object | bytes, status: int = 200, accepted: Accepted | None = None) -> Response:
+    """An answer with a value as it is."""
+    found = accepted or negotiation.accepted(request, tables=False)
+    body = negotiation.encode(value, found.media, _pretty(request))
+    return Response(status, body, content_type=found.content_type, warnings=request.warnings)
+
+
+def content_type(accepted: Accepted) -> str:
+    """Content type of an answer; a form is named in it as it was asked for."""
+    return accepted.media
+
+
+async def obj(server: ApiServer, request: Request, resource: Resource, value: Object, status: int = 200) -> Response:
+    """An answer with one object."""
+    accepted = negotiation.accepted(request, custom=resource.custom)
+    if accepted.form == "Table":
+        table = await server.table(
+            request, resource, [value], {"resourceVersion": value["metadata"].get("resourceVersion", "")}
+        )
+        return respond(request, table, status, accepted)
+    if accepted.form == "PartialObjectMetadata":
+        return respond(request, _partial(value, accepted), status, accepted)
+    return respond(request, value, status, accepted)
+
+
+async def stored(server: ApiServer, request: Request, resource: Resource, value: bytes) -> Response:
+    """An answer with one stored object, its bytes unchanged where they can be."""
+    accepted = negotiation.accepted(request, custom=resource.custom)
+    if accepted.form:
+        return await obj(server, request, resource, server.registry.load(resource, value))
+    return respond(request, server.registry.bytes_of(resource, value), 200, accepted)
+
+
+async def stored_list(
+    server: ApiServer, request: Request, resource: Resource, records: list[Record], metadata: dict[str, Any]
+) -> Response:
+    """An answer with a list."""
+    accepted = negotiation.accepted(request, custom=resource.custom)
+    registry = server.registry
+    if accepted.form == "Table":
+        items = [registry.load(resource, record.value) for record in records]
+        return respond(request, await server.table(request, resource, items, metadata), 200, accepted)
+    if accepted.form:
+        items = [_partial(registry.load(resource, record.value), accepted) for record in records]
+        value: Object = {
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": f"meta.k8s.io/{accepted.form_version}",
+            "metadata": metadata,
+            "items": items,
+        }
+        return respond(request, value, 200, accepted)
+    if resource.custom:
+        metadata = {"continue": "", **metadata}
+    kind = (resource.list_kind or f"{resource.kind}List").encode()
+    body = b"".join(
+        (
+            b'{"kind":"%s","apiVersion":"%s","metadata":' % (kind, resource.api_version.encode()),
+            orjson.dumps(metadata),
+            b',"items":[',
+            b",".join([registry.item_bytes(resource, record.value) for record in records]),
+            b"]}",
+        )
+    )
+    return respond(request, body, 200, accepted)
+
+
+def _partial(value: Object, accepted: Accepted) -> Object:
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"meta.k8s.io/{accepted.form_version}",
+        "metadata": value["metadata"],
+    }
+
+
+class EventShape:
+    """Makes the lines of a watch in one form. A line made for one watch serves all of the same form."""
+
+    def __init__(self, server: ApiServer, request: Request, resource: Resource, accepted: Accepted) -> None:
+        self.server, self.request, self.resource, self.accepted = server, request, resource, accepted
+        include = request.param("includeObject", "Metadata") if accepted.form == "Table" else ""
+        self.key = (resource.api_version, resource.kind, accepted.form, accepted.form_version, include)
+        self._columns_sent = False
+
+    def value(self, stored: bytes) -> bytes:
+        """The object of an event in this form."""
+        if not self.accepted.form:
+            return self.server.registry.bytes_of(self.resource, stored)
+        found = self.server.registry.load(self.resource, stored)
+        return self.formed(found)
+
+    def formed(self, found: Object) -> bytes:
+        if self.accepted.form == "Table":
+            table = self.server.table_now(
+                self.request, self.resource, [found], {"resourceVersion": found["metadata"].get("resourceVersion", "")}
+            )
+            if self._columns_sent:
+                table["columnDefinitions"] = None  # only the first event names the columns
+            self._columns_sent = True
+            return orjson.dumps(table)
+        return orjson.dumps(_partial(found, self.accepted))
+
+    def line(self, kind: str, stored: bytes) -> bytes:
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), self.value(stored))
+
+    def event(self, event: Event, kind: str) -> bytes:
+        """The line of an event, as `kind`."""
+        if self.accepted.form == "Table":
+            return self.line(kind, event.value)
+        line: bytes | None = event.encoded.get((self.key, kind))
+        if line is None:
+            line = event.encoded[self.key, kind] = self.line(kind, event.value)
+        return line
+
+    def left(self, event: Event) -> bytes:
+        """DELETED for an object that left the selection: its old state, with the version of now."""
+        assert event.previous is not None
+        found = orjson.loads(event.previous)
+        found["metadata"]["resourceVersion"] = str(event.revision)
+        return self.line("DELETED", orjson.dumps(found))
+
+    def bookmark(self, revision: int, annotations: dict[str, str] | None) -> bytes:
+        metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
+        metadata.pop("creationTimestamp")
+        if annotations:
+            metadata["annotations"] = annotations
+        bare = {"metadata": metadata}
+        if self.accepted.form:
+            obj = {"kind": self.resource.kind, "apiVersion": self.resource.api_version, **bare}
+            value = self.formed(obj)
+        else:
+            value = head(self.resource.gvk) + orjson.dumps({**self.server.empty(self.resource), **bare})[1:]
+        return b'{"type":"BOOKMARK","object":%s}\n' % value
+
+
+async def event_shape(server: ApiServer, request: Request, resource: Resource, accepted: Accepted) -> EventShape:
+    """The shape of a watch's events; what it takes to make Tables is ready when this returns."""
+    return EventShape(server, request, resource, accepted)

@@ -1,0 +1,211 @@
+"""Whether a user may: Kubernetes RBAC, and whatever is asked before it (Azure RBAC, on AKS).
+
+Semantics and texts: k8s.io/kubernetes, plugin/pkg/auth/authorizer/rbac; k8s.io/apiserver, handlers/responsewriters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from azsandbox.kubernetes.errors import StatusError, qualified
+from azsandbox.kubernetes.request import Object, Request, User
+
+if TYPE_CHECKING:
+    from azsandbox.kubernetes.server import ApiServer
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What someone wants to do: with a resource, or with a path that is none."""
+
+    user: User
+    verb: str
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    path: str = ""  # of a request that names no resource
+
+    @classmethod
+    def of(cls, request: Request) -> Question:
+        """What a request asks."""
+        if request.resource is not None:
+            found = request.resource
+            group, version, name = found.group, found.version, found.name
+        elif request.unknown:
+            group, version, name = request.unknown
+        else:
+            return cls(request.user, request.method.lower(), path=request.path)
+        return cls(
+            request.user, request.verb, group, version, name, request.subresource, request.namespace, request.name
+        )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Allowed, denied, or no opinion (then the next authorizer is asked)."""
+
+    allowed: bool = False
+    denied: bool = False
+    reason: str = ""
+
+
+Authorizer = Callable[[Question], Decision]
+
+
+def rule_allows(rule: Object, question: Question) -> bool:
+    """Whether a PolicyRule covers a question."""
+    verbs = rule.get("verbs") or ()
+    if "*" not in verbs and question.verb not in verbs:
+        return False
+    if question.path:
+        return any(_path_matches(pattern, question.path) for pattern in rule.get("nonResourceURLs") or ())
+    groups = rule.get("apiGroups") or ()
+    if "*" not in groups and question.group not in groups:
+        return False
+    wanted = f"{question.resource}/{question.subresource}" if question.subresource else question.resource
+    resources = rule.get("resources") or ()
+    if "*" not in resources and wanted not in resources:
+        if not question.subresource or f"*/{question.subresource}" not in resources:
+            return False
+    names = rule.get("resourceNames") or ()
+    return not names or question.name in names
+
+
+def _path_matches(pattern: str, path: str) -> bool:
+    if pattern == "*" or pattern == path:
+        return True
+    return pattern.endswith("*") and path.startswith(pattern[:-1])
+
+
+class Rbac:
+    """Answers by the roles and bindings in the cluster."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.server = server
+        self._cluster: list[Object] | None = None
+        self._namespaced: dict[str, list[Object]] | None = None
+        self._roles: dict[tuple[str, str], Object] = {}
+        for name in ("roles", "clusterroles", "rolebindings", "clusterrolebindings"):
+            server.registry.on_write(f"{RBAC}/{name}", self._forget)
+
+    def _forget(self) -> None:
+        self._cluster = self._namespaced = None
+
+    def _load(self) -> tuple[list[Object], dict[str, list[Object]]]:
+        if self._cluster is None or self._namespaced is None:
+            self._roles = {("", role["metadata"]["name"]): role for role in self._objects("clusterroles")}
+            for role in self._objects("roles"):
+                self._roles[role["metadata"]["namespace"], role["metadata"]["name"]] = role
+            self._cluster = self._objects("clusterrolebindings")
+            self._namespaced = {}
+            for binding in self._objects("rolebindings"):
+                self._namespaced.setdefault(binding["metadata"]["namespace"], []).append(binding)
+        return self._cluster, self._namespaced
+
+    def _objects(self, name: str) -> list[Object]:
+        resource = self.server.resources.named(name, RBAC)
+        assert resource is not None
+        return self.server.registry.objects(resource)
+
+    def rules(self, user: User, namespace: str) -> Iterator[tuple[Object, str, str]]:
+        """Rules that hold for a user in a namespace ("": cluster-wide): rule, where it comes from, or an error text."""
+        cluster, namespaced = self._load()
+        for binding in cluster:
+            yield from self._rules_of(binding, user, "")
+        for binding in namespaced.get(namespace, ()) if namespace else ():
+            yield from self._rules_of(binding, user, namespace)
+
+    def _rules_of(self, binding: Object, user: User, namespace: str) -> Iterator[tuple[Object, str, str]]:
+        subject = next((s for s in binding.get("subjects") or () if _is_subject(s, user, namespace)), None)
+        if subject is None:
+            return
+        ref = binding["roleRef"]
+        scope = namespace if ref["kind"] == "Role" else ""
+        role = self._roles.get((scope, ref["name"]))
+        if role is None:
+            kind = "role" if ref["kind"] == "Role" else "clusterrole"
+            yield {}, "", f'{kind}.{RBAC} "{ref["name"]}" not found'
+            return
+        bound = binding["kind"]
+        name = binding["metadata"]["name"]
+        where = f'{bound} "{name}/{namespace}"' if namespace else f'{bound} "{name}"'
+        reason = f'RBAC: allowed by {where} of {ref["kind"]} "{ref["name"]}" to {_subject_text(subject)}'
+        for rule in role.get("rules") or ():
+            yield rule, reason, ""
+
+    def __call__(self, question: Question) -> Decision:
+        missing: list[str] = []
+        for rule, reason, error in self.rules(question.user, question.namespace):
+            if error:
+                missing.append(error)
+            elif rule_allows(rule, question):
+                return Decision(allowed=True, reason=reason)
+        texts = list(dict.fromkeys(missing))
+        if not texts:
+            return Decision()
+        text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+        return Decision(reason=f"RBAC: {text}")
+
+
+def _is_subject(subject: Object, user: User, namespace: str) -> bool:
+    kind, name = subject["kind"], subject["name"]
+    if kind == "User":
+        return bool(name == user.name)
+    if kind == "Group":
+        return name in user.groups
+    return bool(user.name == f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}")
+
+
+def _subject_text(subject: Object) -> str:
+    if subject["kind"] == "ServiceAccount":
+        return f'ServiceAccount "{subject["name"]}/{subject.get("namespace", "")}"'
+    return f'{subject["kind"]} "{subject["name"]}"'
+
+
+class Authorization:
+    """Asks the authorizers in turn; the first that allows or denies decides."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.rbac = Rbac(server)
+        self.authorizers: list[Authorizer] = [self.rbac]
+
+    def decide(self, question: Question) -> Decision:
+        if "system:masters" in question.user.groups:
+            return Decision(allowed=True)
+        reasons = []
+        for authorizer in self.authorizers:
+            decision = authorizer(question)
+            if decision.allowed or decision.denied:
+                return decision
+            if decision.reason:
+                reasons.append(decision.reason)
+        return Decision(reason="\n".join(reasons))
+
+    def check(self, question: Question) -> None:
+        """Raises 403 unless the question is answered yes."""
+        decision = self.decide(question)
+        if not decision.allowed:
+            raise refusal(question, decision.reason)
+
+
+def refusal(question: Question, reason: str = "") -> StatusError:
+    """403 in the API server's words."""
+    cause = f": {reason}" if reason else ""
+    user = f'User "{question.user.name}" cannot {question.verb}'
+    if question.path:
+        return StatusError(403, "Forbidden", f'forbidden: {user} path "{question.path}"{cause}', {})
+    name = f"{question.resource}/{question.subresource}" if question.subresource else question.resource
+    text = f'{user} resource "{name}" in API group "{question.group}"'
+    text += f' in the namespace "{question.namespace}"' if question.namespace else " at the cluster scope"
+    target = qualified(question.resource, question.group)
+    target = f'{target} "{question.name}"' if question.name else target
+    details = {"name": question.name, "group": question.group, "kind": question.resource}
+    details = {key: value for key, value in details.items() if value}
+    return StatusError(403, "Forbidden", f"{target} is forbidden: {text}{cause}", details)

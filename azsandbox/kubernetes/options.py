@@ -1,0 +1,195 @@
+"""Query options of requests (ListOptions, DeleteOptions …) and the refusals of impossible ones.
+
+Rules and texts: k8s.io/apimachinery, meta/v1/validation and meta/internalversion/validation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.errors import StatusError
+from azsandbox.kubernetes.request import Object, Request
+from azsandbox.kubernetes.validation.errors import FieldError, forbidden, invalid, not_supported, required, too_long
+
+INT64_MAX = 2**63 - 1
+
+
+def list_options(request: Request) -> None:
+    """Refuses combinations of resourceVersion, resourceVersionMatch, watch and sendInitialEvents that make no sense."""
+    version, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
+    found: list[FieldError] = []
+    if request.verb == "watch":
+        found = _watch_options(request, version, match)
+    else:
+        if match:
+            if not version:
+                found.append(
+                    forbidden(
+                        "resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"
+                    )
+                )
+            if request.param("continue"):
+                found.append(
+                    forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
+                )
+            if match not in ("Exact", "NotOlderThan"):
+                found.append(not_supported("resourceVersionMatch", match, ["Exact", "NotOlderThan", ""]))
+            elif match == "Exact" and version == "0":
+                text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+                found.append(forbidden("resourceVersionMatch", text))
+        if "sendInitialEvents" in request.query:
+            found.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if found:
+        raise errors.invalid("ListOptions", "meta.k8s.io", "", found)
+
+
+def _watch_options(request: Request, version: str, match: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    initial = "sendInitialEvents" in request.query
+    if not initial:
+        if match:
+            text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            found.append(forbidden("resourceVersionMatch", text))
+        return found
+    if match != "NotOlderThan":
+        text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        found.append(forbidden("resourceVersionMatch", text))
+        if match:
+            found.append(not_supported("resourceVersionMatch", match, ["NotOlderThan"]))
+    return found
+
+
+def resource_version(text: str) -> int:
+    """A resourceVersion parameter as a number. Raises ValueError with Go's words."""
+    if not re.fullmatch(r"\d+", text):
+        raise ValueError(
+            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        )
+    return int(text)
+
+
+def limit(request: Request) -> int:
+    """The limit parameter; 0 is none. What is no number counts as none, as does a negative one."""
+    text = request.param("limit")
+    return int(text) if re.fullmatch(r"\d+", text) else 0
+
+
+def write_options(request: Request, kind: str) -> None:
+    """Checks dryRun, fieldManager and fieldValidation of a CreateOptions, UpdateOptions or PatchOptions."""
+    found: list[FieldError] = dry_run_errors(request.query.get("dryRun") or [])
+    manager = request.param("fieldManager")
+    found += manager_errors(manager)
+    apply = kind == "PatchOptions" and request.headers.get("content-type", "").startswith("application/apply-patch")
+    if kind == "PatchOptions":
+        if apply and not manager:
+            found.append(required("fieldManager", "is required for apply patch"))
+        if not apply and "force" in request.query:
+            found.append(forbidden("force", "may not be specified for non-apply patch"))
+    validation = request.param("fieldValidation")
+    if validation not in ("", "Ignore", "Warn", "Strict"):
+        found.append(not_supported("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"]))
+    if found:
+        raise errors.invalid(kind, "meta.k8s.io", "", found)
+
+
+def dry_run_errors(values: list[str], path: str = "dryRun") -> list[FieldError]:
+    values = [value for value in values if value]
+    if all(value == "All" for value in values):
+        return []
+    return [not_supported(path, values, ["All"])]
+
+
+def manager_errors(manager: str) -> list[FieldError]:
+    if len(manager) > 128:
+        return [too_long("fieldManager", 128)]
+    for index, char in enumerate(manager):
+        if not char.isprintable():
+            return [invalid("fieldManager", manager, f"invalid character {ascii(char)} (at position {index})")]
+    return []
+
+
+def field_manager(request: Request) -> str:
+    """Who owns the fields that a request sets: the fieldManager asked for, or the user agent up to the first slash."""
+    name = request.param("fieldManager") or request.user_agent.partition("/")[0]
+    return name[:128]
+
+
+class DeleteOptions:
+    """What a deletion asks for, from its body or else its query."""
+
+    def __init__(self, request: Request) -> None:
+        body = self._body(request)
+        self.from_body = body is not None
+        options = body if body is not None else self._query(request)
+        self.grace: int | None = options.get("gracePeriodSeconds")
+        self.propagation: str | None = options.get("propagationPolicy")
+        self.orphan: bool | None = options.get("orphanDependents")
+        preconditions = options.get("preconditions") or {}
+        self.uid: str | None = preconditions.get("uid")
+        self.resource_version: str | None = preconditions.get("resourceVersion")
+        dry_run = list(options.get("dryRun") or [])
+        self.dry_run = bool(dry_run)
+        self._check(dry_run)
+
+    def _body(self, request: Request) -> Object | None:
+        if not request.body.strip():
+            return None
+        media = request.headers.get("content-type", "").partition(";")[0].strip()
+        if media == "application/vnd.kubernetes.protobuf":
+            from azsandbox.kubernetes import protobuf
+
+            return protobuf.decode(request.body)
+        try:
+            if media in ("application/yaml", "application/x-yaml"):
+                import yaml
+
+                value: Any = yaml.safe_load(request.body)
+            else:
+                value = orjson.loads(request.body)
+        except ValueError as error:
+            text = request.body.decode("utf-8", "replace")
+            raise errors.bad_request(
+                f"couldn't get version/kind; json parse error: {error}" if text else str(error)
+            ) from None
+        if not isinstance(value, dict):
+            raise errors.bad_request("couldn't get version/kind; json parse error: cannot unmarshal into DeleteOptions")
+        kind = value.get("kind", "DeleteOptions")
+        if kind != "DeleteOptions":
+            raise errors.bad_request("decoded object cannot be converted to DeleteOptions")
+        return value
+
+    def _query(self, request: Request) -> Object:
+        options: Object = {}
+        if request.param("gracePeriodSeconds"):
+            try:
+                options["gracePeriodSeconds"] = int(request.param("gracePeriodSeconds"))
+            except ValueError:
+                options["gracePeriodSeconds"] = None
+        if request.param("propagationPolicy"):
+            options["propagationPolicy"] = request.param("propagationPolicy")
+        if "orphanDependents" in request.query:
+            options["orphanDependents"] = request.flag("orphanDependents")
+        if request.query.get("dryRun"):
+            options["dryRun"] = [v for v in request.query["dryRun"] if v]
+        return options
+
+    def _check(self, dry_run: list[str]) -> None:
+        found: list[FieldError] = []
+        if self.propagation is not None and self.orphan is not None:
+            text = "orphanDependents and deletionPropagation cannot be both set"
+            found.append(invalid("propagationPolicy", self.propagation, text))
+        if self.propagation not in (None, "Foreground", "Background", "Orphan"):
+            found.append(
+                not_supported("propagationPolicy", self.propagation, ["Foreground", "Background", "Orphan", "nil"])
+            )
+        found += dry_run_errors(dry_run)
+        if found:
+            raise _invalid_delete(found)
+
+
+def _invalid_delete(found: list[FieldError]) -> StatusError:
+    return errors.invalid("DeleteOptions", "meta.k8s.io", "", found)

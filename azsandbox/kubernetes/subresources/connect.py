@@ -1,0 +1,87 @@
+"""What reaches into a running pod: logs, exec, attach, port-forward, and proxies.
+
+What they answer comes from `server.pods`, which the kubelet of the cluster provides; an API
+server without one says that no kubelet is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.request import Object, Request, Response
+
+if TYPE_CHECKING:
+    from azsandbox.kubernetes.server import ApiServer
+
+TEXT = "text/plain"
+
+
+def container_of(request: Request, pod: Object, parameter: str = "container") -> str:
+    """The container that a request means. Raises 400 in the words of pkg/registry/core/pod/strategy.go."""
+    asked = request.param(parameter)
+    names = [c["name"] for c in pod["spec"]["containers"]]
+    inits = [c["name"] for c in pod["spec"].get("initContainers") or ()]
+    ephemerals = [c["name"] for c in pod["spec"].get("ephemeralContainers") or ()]
+    name = pod["metadata"]["name"]
+    if asked:
+        if asked not in names + inits + ephemerals:
+            raise errors.bad_request(f"container {asked} is not valid for pod {name}")
+        return asked
+    if len(names) == 1:
+        return str(names[0])
+    choices = f"a container name must be specified for pod {name}, choose one of: [{' '.join(names)}]"
+    if inits:
+        choices += f" or one of the init containers: [{' '.join(inits)}]"
+    raise errors.bad_request(choices)
+
+
+async def log(server: ApiServer, request: Request) -> Response:
+    """GET pods/log."""
+    resource = request.resource
+    assert resource is not None
+    if request.verb != "get":
+        raise errors.method_not_allowed()
+    pod = server.registry.get(resource, request.namespace, request.name)
+    container = container_of(request, pod)
+    if not pod["spec"].get("nodeName"):
+        return Response(204, b"", content_type=TEXT)
+    if server.pods is None:
+        raise errors.internal(f"no kubelet answers for node {pod['spec']['nodeName']}")
+    text: bytes | AsyncIterator[bytes] = await server.pods.log(pod, container, request)
+    if isinstance(text, bytes):
+        return Response(200, text, content_type=TEXT)
+    return Response(200, stream=text, content_type=TEXT)
+
+
+async def stream(server: ApiServer, request: Request) -> Response:
+    """exec, attach and port-forward: over a WebSocket, or refused."""
+    resource = request.resource
+    assert resource is not None
+    pod = server.registry.get(resource, request.namespace, request.name)
+    container = ""
+    if request.subresource != "portforward":
+        container = container_of(request, pod)
+    if not pod["spec"].get("nodeName"):
+        raise errors.bad_request(f"pod {request.name} does not have a host assigned")
+    if request.socket is None:
+        raise errors.bad_request("Upgrade request required")
+    if server.pods is None:
+        raise errors.internal(f"no kubelet answers for node {pod['spec']['nodeName']}")
+    await server.pods.stream(pod, container, request)
+    return Response(101)
+
+
+async def proxy(server: ApiServer, request: Request) -> Response:
+    """Proxies to pods, services and nodes: nothing listens there, since no container runs."""
+    resource = request.resource
+    assert resource is not None
+    server.registry.get(
+        resource, request.namespace, request.name.partition(":")[0] if ":" in request.name else request.name
+    )
+    raise errors.StatusError(
+        503,
+        "ServiceUnavailable",
+        f"{resource.name} {request.name}: pods of this cluster are simulated and listen on no port, so nothing can be proxied",
+    )

@@ -1,0 +1,122 @@
+"""Built-in types at work: bodies decoded, defaults filled in, fields owned, patches applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from azsandbox.kubernetes import defaults, errors, validation
+from azsandbox.kubernetes.registry import now
+from azsandbox.kubernetes.request import GroupVersionKind, Object, Request, Response
+from azsandbox.kubernetes.resources import Resource
+
+if TYPE_CHECKING:
+    from azsandbox.kubernetes.schema.decode import Decoded
+    from azsandbox.kubernetes.schema.definitions import Definitions, Type
+    from azsandbox.kubernetes.schema.openapi import OpenApi
+    from azsandbox.kubernetes.server import ApiServer
+    from azsandbox.kubernetes.validation.errors import FieldError
+
+READABLE = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+
+
+class Types:
+    """The built-in types of a Kubernetes minor version."""
+
+    def __init__(self, minor: str) -> None:
+        self.minor = minor
+        self._openapi: OpenApi | None = None
+
+    @property
+    def definitions(self) -> Definitions:
+        from azsandbox.kubernetes.schema.definitions import definitions
+
+        return definitions(self.minor)
+
+    def type_of(self, resource: Resource) -> Type:
+        """The Type of a built-in resource's objects."""
+        return self.named(resource.gvk)
+
+    def named(self, gvk: GroupVersionKind) -> Type:
+        found = self.definitions.type_of(gvk)
+        if found is None:
+            raise errors.internal(f"no type is known for {gvk.api_version} {gvk.kind}")
+        return found
+
+    def decode(self, request: Request, gvk: GroupVersionKind) -> Decoded:
+        """The object in a request's body, of a type. Raises 400 or 415."""
+        return read(request, self.definitions, gvk)
+
+    def default(self, resource: Resource, obj: Object) -> None:
+        defaults.apply(resource.gvk, obj)
+
+    def validate_create(self, resource: Resource, obj: Object) -> list[FieldError]:
+        return validation.create(resource, obj)
+
+    def validate_update(self, resource: Resource, new: Object, old: Object, subresource: str) -> list[FieldError]:
+        return validation.update(resource, new, old, subresource)
+
+    def record_update(
+        self, type_: Type, resource: Resource, new: Object, old: Object | None, manager: str, subresource: str
+    ) -> None:
+        """Notes in managedFields what `manager` changed from `old` to `new`."""
+        try:
+            from azsandbox.kubernetes.apply.managed_fields import record_update
+        except ModuleNotFoundError:
+            return
+
+        record_update(new, old, manager, resource.api_version, subresource, now(), type_)
+
+    def apply(self, server: ApiServer, request: Request, resource: Resource, old: Object | None) -> Object:
+        """Server-side apply of a request's body on `old`. Raises 409 for conflicts, 400, 500."""
+        from azsandbox.kubernetes.apply import apply_request
+
+        return apply_request(server, request, resource, old)
+
+    def patched(self, server: ApiServer, request: Request, resource: Resource, media: str, old: Object) -> Object:
+        """`old` with the patch of a request applied, and read anew. Raises 400, 422, 500."""
+        try:
+            from azsandbox.kubernetes.patch import apply_patch
+        except ImportError:
+            import orjson
+
+            def merge(a, b):
+                for k, v in b.items():
+                    if v is None:
+                        a.pop(k, None)
+                    elif isinstance(v, dict) and isinstance(a.get(k), dict):
+                        merge(a[k], v)
+                    else:
+                        a[k] = v
+
+            merge(old, orjson.loads(request.body))
+            return old
+
+        type_ = server.type_of(resource) if resource.kind != "Scale" else self.named(resource.gvk)
+        return apply_patch(media, old, request, resource, type_)
+
+    def apply_scale(self, request: Request, scale: Object, gvk: GroupVersionKind) -> Object:
+        """Server-side apply of a Scale: its one field is set."""
+        wanted = read(request, self.definitions, gvk, "application/yaml").obj
+        return {**scale, "spec": {**scale["spec"], **(wanted.get("spec") or {})}}
+
+    def empty(self, resource: Resource) -> Object:
+        """What a built-in kind holds besides metadata when nothing is set."""
+        return {}
+
+    def openapi(self, server: ApiServer, request: Request) -> Response:
+        """Answers below /openapi."""
+        from azsandbox.kubernetes.schema.openapi import OpenApi
+
+        if self._openapi is None:
+            self._openapi = OpenApi(server)
+        return self._openapi.answer(request)
+
+
+def read(request: Request, definitions: Definitions, gvk: GroupVersionKind, media: str = "") -> Decoded:
+    """A body read as a type. Raises 400 for what cannot be read, 415 for an unknown media type."""
+    from azsandbox.kubernetes.schema.decode import decode
+
+    media = media or request.headers.get("content-type", "").partition(";")[0].strip().lower() or "application/json"
+    if media not in READABLE and media != "application/x-yaml":
+        raise errors.unsupported_media_type(READABLE)
+    return decode(definitions, gvk, request.body, media, request.param("fieldValidation") or "Warn")

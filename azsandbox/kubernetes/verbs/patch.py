@@ -1,0 +1,99 @@
+"""PATCH: a change to an object, as JSON patch, merge patch, strategic merge patch or server-side apply."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from azsandbox.kubernetes import answers, errors, negotiation, options
+from azsandbox.kubernetes.errors import StatusError
+from azsandbox.kubernetes.request import Object, Request, Response
+from azsandbox.kubernetes.resources import Resource
+from azsandbox.kubernetes.validation.errors import invalid
+from azsandbox.kubernetes.verbs import writing
+
+if TYPE_CHECKING:
+    from azsandbox.kubernetes.server import ApiServer
+
+JSON, MERGE = "application/json-patch+json", "application/merge-patch+json"
+STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
+ATTEMPTS = 5  # a patch that names no resourceVersion is tried anew when someone else writes in between
+
+
+async def patch(server: ApiServer, request: Request) -> Response:
+    """Applies the patch in the body and stores what comes of it."""
+    resource = request.resource
+    assert resource is not None
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    known = [JSON, MERGE, *([] if resource.custom else [STRATEGIC]), APPLY, "application/apply-patch+cbor"]
+    if media not in known or media.endswith("cbor"):
+        raise errors.unsupported_media_type(known)
+    negotiation.accepted(request, custom=resource.custom)
+    options.write_options(request, "PatchOptions")
+    for attempt in range(ATTEMPTS):
+        old = server.registry.find(resource, request.namespace, request.name)
+        if old is None and media != APPLY:
+            raise errors.not_found(resource.name, request.name, resource.group)
+        if old is None and request.subresource:
+            raise errors.not_found(resource.name, request.name, resource.group)
+        new = _patched(server, request, resource, media, old)
+        try:
+            if old is None:
+                stored = await _create(server, request, resource, new)
+                return await answers.obj(server, request, resource, stored, 201)
+            stored = await _update(server, request, resource, media, new, old)
+            return await answers.obj(server, request, resource, stored)
+        except StatusError as error:
+            meanwhile = server.registry.record(resource, request.namespace, request.name)
+            raced = old is not None and meanwhile and str(meanwhile.revision) != old["metadata"]["resourceVersion"]
+            if error.code != 409 or attempt == ATTEMPTS - 1 or not raced:
+                raise
+    raise errors.modified(resource.name, request.name, resource.group)
+
+
+def _patched(server: ApiServer, request: Request, resource: Resource, media: str, old: Object | None) -> Object:
+    """The object as the patch makes it, decoded and defaulted."""
+    if media == APPLY:
+        return server.apply(request, resource, old)
+    assert old is not None
+    new = server.patched(request, resource, media, copy.deepcopy(old))
+    server.default(resource, new)
+    return new
+
+
+async def _create(server: ApiServer, request: Request, resource: Resource, new: Object) -> Object:
+    """Server-side apply of an object that is not there yet."""
+    writing.check_names(request, resource, new, request.name)
+    if new["metadata"].get("uid"):
+        cause = f"uid mismatch: the provided object specified uid {new['metadata']['uid']}, and no existing object was found"
+        raise errors.conflict(resource.name, request.name, cause, resource.group)
+    if new["metadata"].get("resourceVersion"):
+        raise errors.not_found(resource.name, request.name, resource.group)
+    return await writing.store_new(server, request, resource, new)
+
+
+async def _update(
+    server: ApiServer, request: Request, resource: Resource, media: str, new: Object, old: Object
+) -> Object:
+    metadata, before = new.setdefault("metadata", {}), old["metadata"]
+    metadata.setdefault("name", before["name"])
+    if metadata["name"] != before["name"]:
+        text = "field is immutable"
+        found = [invalid("metadata.name", metadata["name"], text)]
+        raise errors.invalid(resource.kind, resource.group, before["name"], found)
+    if resource.namespaced and metadata.setdefault("namespace", before["namespace"]) != before["namespace"]:
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    version = metadata.get("resourceVersion")
+    if version and version != before["resourceVersion"]:
+        if not version.isdigit():
+            raise errors.plain_500(
+                f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
+            )
+        raise errors.modified(resource.name, request.name, resource.group)
+    metadata["resourceVersion"] = before["resourceVersion"]
+    metadata.setdefault("uid", before["uid"])
+    if media != APPLY:
+        writing.record_owner(server, request, resource, new, old)
+    return await writing.store_changed(server, request, resource, new, old)

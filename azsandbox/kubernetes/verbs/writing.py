@@ -1,0 +1,154 @@
+"""What create, update and patch have in common: bodies decoded, names checked, fields owned, objects stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from azsandbox.kubernetes import errors, options, strategy
+from azsandbox.kubernetes.admission import CREATE, UPDATE, Attributes
+from azsandbox.kubernetes.registry import now
+from azsandbox.kubernetes.request import GroupVersionKind, Object, Request
+from azsandbox.kubernetes.resources import Resource
+
+if TYPE_CHECKING:
+    from azsandbox.kubernetes.server import ApiServer
+
+
+def read_body(server: ApiServer, request: Request, gvk: GroupVersionKind) -> Object:
+    """The object in a request's body, of a type. Unknown fields become warnings, or 400 when validation is strict."""
+    found = server.decode(request, gvk)
+    request.warnings += found.warnings
+    return found.obj
+
+
+def check_names(request: Request, resource: Resource, obj: Object, name: str) -> None:
+    """The namespace of a body must be that of the path; so must the name, where the path has one."""
+    metadata = obj.setdefault("metadata", {})
+    if resource.namespaced:
+        found = metadata.get("namespace") or request.namespace
+        if found != request.namespace:
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        metadata["namespace"] = request.namespace
+    else:
+        if metadata.get("namespace"):
+            raise (
+                errors.bad_request("namespace may not be set on a cluster-scoped object")
+                if resource.custom
+                else (
+                    errors.bad_request(
+                        "the namespace of the provided object does not match the namespace sent on the request"
+                    )
+                )
+            )
+        metadata.pop("namespace", None)
+    if name:
+        if not metadata.get("name"):
+            metadata["name"] = name
+        elif metadata["name"] != name:
+            raise errors.bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            )
+
+
+async def store_new(server: ApiServer, request: Request, resource: Resource, obj: Object) -> Object:
+    """Takes a decoded, defaulted object through field management, admission, strategy and validation into the store."""
+    attrs = Attributes(
+        CREATE,
+        resource,
+        request.subresource,
+        request.namespace,
+        obj["metadata"].get("name", ""),
+        obj,
+        None,
+        request.user,
+        request.dry_run,
+        request.warnings,
+    )
+    await server.admission.mutate(attrs)
+    metadata = obj["metadata"]
+    strategy.fill_system_metadata(obj, now())
+    attrs.name = metadata.get("name", "")
+    strategy.prepare_create(resource, obj, user=request.user)
+    server.prune_ownership(resource, obj)
+    found = server.validate_create(resource, obj, request)
+    if found:
+        raise errors.invalid(
+            resource.kind, resource.group, metadata.get("name") or metadata.get("generateName", ""), found
+        )
+    existing = server.registry.record(resource, metadata.get("namespace", ""), metadata["name"])
+    if existing is not None:
+        raise errors.already_exists(resource.name, metadata["name"], resource.group)
+    await server.admission.validate(attrs)
+    if request.dry_run:
+        return obj
+    with server.allocations(resource, obj, None):
+        return server.registry.insert(resource, obj)
+
+
+async def store_changed(server: ApiServer, request: Request, resource: Resource, new: Object, old: Object) -> Object:
+    """Takes a changed object through admission, strategy and validation into the store.
+
+    Returns what is stored then; without a change that is `old`. Raises 409 when the object was written meanwhile.
+    """
+    metadata = new["metadata"]
+    attrs = Attributes(
+        UPDATE,
+        resource,
+        request.subresource,
+        request.namespace,
+        request.name,
+        new,
+        old,
+        request.user,
+        request.dry_run,
+        request.warnings,
+    )
+    await server.admission.mutate(attrs)
+    expected = old["metadata"]["resourceVersion"]
+    strategy.prepare_update(resource, new, old, request.subresource, user=request.user)
+    server.prune_ownership(resource, new)
+    found = server.validate_update(resource, new, old, request.subresource, request)
+    if found:
+        raise errors.invalid(resource.kind, resource.group, metadata.get("name", ""), found)
+    await server.admission.validate(attrs)
+    if same(new, old):
+        return old
+    metadata["resourceVersion"] = expected
+    if request.dry_run:
+        return new
+    if finished(new):
+        return server.registry.remove(resource, new)
+    with server.allocations(resource, new, old):
+        return server.registry.replace(resource, new, expected)
+
+
+def finished(obj: Object) -> bool:
+    """Whether an object that is being deleted has nothing left to wait for."""
+    metadata = obj["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if metadata.get("deletionGracePeriodSeconds"):
+        return False
+    return not (obj.get("kind") == "Namespace" and (obj.get("spec") or {}).get("finalizers"))
+
+
+def same(new: Object, old: Object) -> bool:
+    """Whether an update changes nothing; times of managed fields and the resourceVersion do not count."""
+    if {k: v for k, v in new.items() if k != "metadata"} != {k: v for k, v in old.items() if k != "metadata"}:
+        return False
+    return _timeless(new["metadata"]) == _timeless(old["metadata"])
+
+
+def _timeless(metadata: Object) -> Object:
+    managed = [{k: v for k, v in entry.items() if k != "time"} for entry in metadata.get("managedFields") or ()]
+    return {
+        **{k: v for k, v in metadata.items() if k not in ("managedFields", "resourceVersion")},
+        "managedFields": managed,
+    }
+
+
+def record_owner(server: ApiServer, request: Request, resource: Resource, new: Object, old: Object | None) -> None:
+    """Notes in managedFields who set what."""
+    server.record_update(resource, new, old, options.field_manager(request), request.subresource)
