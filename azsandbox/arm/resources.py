@@ -1,0 +1,141 @@
+"""The resources that exist: documents in the store, one a resource, found by id without regard to case."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from azsandbox.arm import ids
+from azsandbox.arm.ids import ResourceId
+from azsandbox.clock import Clock
+from azsandbox.store import Bucket
+
+COLLECTION = "resources"
+
+Document = dict[str, Any]
+
+
+@dataclass
+class Stored:
+    """A resource as kept: `body` is what GET gives (providers may render it), `private` is never served."""
+
+    id: str
+    type: str
+    body: Document
+    private: Document = field(default_factory=dict)
+    created: str = ""
+    changed: str = ""
+    etag: str = ""
+    revision: int = 0
+
+    @property
+    def resource_id(self) -> ResourceId:
+        return ids.of(self.id)
+
+    @property
+    def name(self) -> str:
+        return self.id.rsplit("/", 1)[-1]
+
+    @property
+    def properties(self) -> Document:
+        """The body's `properties`, made if absent."""
+        return self.body.setdefault("properties", {})
+
+    @property
+    def state(self) -> str | None:
+        """The provisioning state."""
+        found: str | None = (self.body.get("properties") or {}).get("provisioningState")
+        return found
+
+
+class Resources:
+    """Reads and writes resources. Writing gives a new etag and time of change; watch the bucket's collection
+    `resources` (values are JSON of Stored) to act on changes."""
+
+    def __init__(self, bucket: Bucket, clock: Clock) -> None:
+        self.bucket, self._clock = bucket, clock
+
+    def get(self, id_: ResourceId | str) -> Stored | None:
+        """The resource, or None."""
+        record = self.bucket.get(COLLECTION, _key(id_))
+        return _load(record.value, record.revision) if record else None
+
+    def below(self, scope: ResourceId | str, type_: str | None = None) -> list[Stored]:
+        """Everything below `scope`, children and extensions too, in the order of ids; of one type if given."""
+        found = [_load(r.value, r.revision) for r in self.bucket.list(COLLECTION, _key(scope).rstrip("/") + "/")]
+        return [s for s in found if type_ is None or s.type.lower() == type_.lower()]
+
+    def children(self, parent: ResourceId | str, type_: str) -> list[Stored]:
+        """The resources of the full type `type_` in `parent`: its children, or what extends it; for a resource group
+        or a subscription everything in it."""
+        found = self.below(parent, type_)
+        outer = _key(parent).rstrip("/")
+        if "/providers/" not in outer:
+            return found
+        steps = type_.count("/") - outer.rsplit("/providers/", 1)[1].count("/") // 2 - 1
+        depth = outer.count("/") + (2 if steps == 0 else 4)
+        return [s for s in found if s.id.count("/") == depth]
+
+    def all(self, type_: str | None = None) -> list[Stored]:
+        """Every resource, or every one of a full type."""
+        return self.below("", type_)
+
+    def put(self, stored: Stored, *, touch: bool = True) -> Stored:
+        """Writes; new etag and times unless `touch` is off. Answered only once it is on disk."""
+        now = timestamp(self._clock)
+        if touch:
+            stored.changed = now
+            stored.etag = str(uuid.uuid4())
+        stored.created = stored.created or now
+        record = self.bucket.put(COLLECTION, stored.id.lower(), _dump(stored))
+        stored.revision = record.revision
+        return stored
+
+    def delete(self, id_: ResourceId | str) -> None:
+        """Removes the resource, if it is there, and everything below it."""
+        key = _key(id_)
+        for record in self.bucket.list(COLLECTION, key + "/"):
+            self.bucket.delete(COLLECTION, record.key)
+        if self.bucket.get(COLLECTION, key):
+            self.bucket.delete(COLLECTION, key)
+
+
+def timestamp(clock: Clock) -> str:
+    """The time now as Azure writes it, with seven decimals."""
+    return clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+
+
+def merge(current: Document, patch: Document) -> Document:
+    """`current` with `patch` laid over it: objects merge, all else is replaced, null removes (RFC 7396)."""
+    out = dict(current)
+    for key, value in patch.items():
+        if value is None:
+            out.pop(key, None)
+        elif isinstance(value, dict) and isinstance(out.get(key), dict):
+            out[key] = merge(out[key], value)
+        else:
+            out[key] = copy.deepcopy(value)
+    return out
+
+
+def without(document: Document, names: Iterable[str]) -> Document:
+    """`document` without these keys."""
+    dropped = set(names)
+    return {key: value for key, value in document.items() if key not in dropped}
+
+
+def _key(id_: ResourceId | str) -> str:
+    return id_.key if isinstance(id_, ResourceId) else id_.rstrip("/").lower()
+
+
+def _load(value: bytes, revision: int) -> Stored:
+    return Stored(**orjson.loads(value), revision=revision)
+
+
+def _dump(stored: Stored) -> bytes:
+    return orjson.dumps(without(stored.__dict__, ("revision",)))
