@@ -1,0 +1,184 @@
+"""Federated credentials: whose tokens of which issuer stand in for an application's secret."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from azsandbox.clock import Clock
+from azsandbox.store import Bucket
+
+COLLECTION = "federated"
+AUDIENCE = "api://AzureADTokenExchange"
+
+Keys = Callable[[], dict[str, Any]]  # gives an issuer's JSON web key set
+
+
+@dataclass(frozen=True)
+class FederatedCredential:
+    """Tokens of `issuer` for `subject` sign in as the application or identity `app_id`."""
+
+    app_id: str
+    name: str
+    issuer: str
+    subject: str
+    audiences: tuple[str, ...] = (AUDIENCE,)
+    description: str | None = None
+    id: str = ""
+
+
+class AssertionRefused(Exception):
+    """No credential matches an assertion; `number` is the AADSTS code."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.number, self.message = number, message
+
+
+class FederatedCredentials:
+    """The registered credentials, and the keys of the issuers that the sandbox knows.
+
+    Applications get theirs by Graph, managed identities by Resource Manager; a cluster with an OIDC issuer
+    enters its keys with `trust`.
+    """
+
+    def __init__(self, bucket: Bucket, clock: Clock) -> None:
+        self._bucket, self._clock = bucket, clock
+        self._issuers: dict[str, Keys] = {}
+
+    def put(self, credential: FederatedCredential) -> FederatedCredential:
+        """Stores a credential; one of the same application and name is replaced."""
+        old = self.get(credential.app_id, credential.name)
+        kept = FederatedCredential(
+            **asdict(credential) | {"id": credential.id or (old.id if old else str(uuid.uuid4()))}
+        )
+        self._bucket.put(COLLECTION, self._key(credential.app_id, credential.name), json.dumps(asdict(kept)).encode())
+        return kept
+
+    def get(self, app_id: str, name: str) -> FederatedCredential | None:
+        """The credential of that name, or None."""
+        record = self._bucket.get(COLLECTION, self._key(app_id, name))
+        return _read(record.value) if record else None
+
+    def list(self, app_id: str) -> list[FederatedCredential]:
+        """The credentials of an application or identity, by name."""
+        return [_read(record.value) for record in self._bucket.list(COLLECTION, f"{app_id.lower()}/")]
+
+    def delete(self, app_id: str, name: str) -> bool:
+        """Removes a credential; whether it was there."""
+        if self.get(app_id, name) is None:
+            return False
+        self._bucket.delete(COLLECTION, self._key(app_id, name))
+        return True
+
+    def drop(self, app_id: str) -> None:
+        """Removes all credentials of an application or identity."""
+        for credential in self.list(app_id):
+            self.delete(app_id, credential.name)
+
+    def trust(self, issuer: str, keys: Keys | None) -> None:
+        """Says how the keys of an issuer are got; None forgets the issuer."""
+        if keys is None:
+            self._issuers.pop(issuer, None)
+        else:
+            self._issuers[issuer] = keys
+
+    def check(self, app_id: str, assertion: str) -> dict[str, Any]:
+        """The claims of an assertion that may stand in for the secret of `app_id`. Raises AssertionRefused."""
+        import jwt
+
+        try:
+            head = jwt.get_unverified_header(assertion)
+            claims: dict[str, Any] = jwt.decode(assertion, options={"verify_signature": False})
+        except jwt.InvalidTokenError:
+            raise AssertionRefused(50027, "JWT token is invalid or malformed.") from None
+        issuer, subject = str(claims.get("iss", "")), str(claims.get("sub", ""))
+        audience = claims.get("aud", "")
+        audiences = audience if isinstance(audience, list) else [audience]
+        self._match(app_id, issuer, subject, audiences)
+        key = self._signing_key(issuer, head.get("kid"))
+        now = self._clock.now().timestamp()
+        if key is None:
+            raise AssertionRefused(
+                700027,
+                f"The certificate with identifier used to sign the client assertion is not registered on application. "
+                f"[Reason - The key was not found., Key id: '{head.get('kid')}', Issuer: '{issuer}']",
+            )
+        try:
+            jwt.decode(
+                assertion,
+                key,
+                algorithms=["RS256", "ES256"],
+                options={"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+            )
+        except jwt.InvalidTokenError:
+            raise AssertionRefused(700027, "Client assertion failed signature validation.") from None
+        if not float(claims.get("nbf", claims.get("iat", 0))) - 300 <= now < float(claims.get("exp", 0)):
+            raise AssertionRefused(
+                700024,
+                "Client assertion is not within its valid time range. "
+                f"Current time: {self._clock.now():%Y-%m-%dT%H:%M:%S.%fZ}, "
+                f"expiry time of assertion {_utc(float(claims.get('exp', 0)))}.",
+            )
+        return claims
+
+    # --- inside
+
+    def _match(self, app_id: str, issuer: str, subject: str, audiences: list[str]) -> None:
+        credentials = self.list(app_id)
+        advice = (
+            "Check your federated identity credential Subject, Audience and Issuer against the presented assertion."
+        )
+        link = "https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+        if not credentials:
+            raise AssertionRefused(
+                70025,
+                f"The client '{app_id}' has no configured federated identity credentials.",
+            )
+        by_issuer = [c for c in credentials if c.issuer == issuer]
+        if not by_issuer:
+            raise AssertionRefused(
+                700211,
+                f"No matching federated identity record found for presented assertion issuer '{issuer}'. {advice} {link}",
+            )
+        by_subject = [c for c in by_issuer if c.subject == subject]
+        if not by_subject:
+            raise AssertionRefused(
+                700213,
+                f"No matching federated identity record found for presented assertion subject '{subject}'. {advice} {link}",
+            )
+        if not any(set(c.audiences) & set(audiences) for c in by_subject):
+            raise AssertionRefused(
+                700212,
+                "No matching federated identity record found for presented assertion audience "
+                f"'{', '.join(audiences)}'. {advice} {link}",
+            )
+
+    def _signing_key(self, issuer: str, kid: str | None) -> Any:
+        import jwt
+
+        keys = self._issuers.get(issuer)
+        if keys is None:
+            return None
+        for key in keys()["keys"]:
+            if kid is None or key.get("kid") == kid:
+                return jwt.PyJWK(key, algorithm=key.get("alg", "RS256")).key
+        return None
+
+    @staticmethod
+    def _key(app_id: str, name: str) -> str:
+        return f"{app_id.lower()}/{name.lower()}"
+
+
+def _read(value: bytes) -> FederatedCredential:
+    found = json.loads(value)
+    return FederatedCredential(**found | {"audiences": tuple(found["audiences"])})
+
+
+def _utc(seconds: float) -> str:
+    import datetime as dt
+
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,316 @@
+"""The one process of a sandbox: its ports, certificates, clock and state, and the services that share them.
+
+    TLS port     mode A: https://localhost:PORT is Resource Manager, Entra ID and Graph
+    proxy port   mode B: a proxy for Azure's own host names; plain http for the managed identity endpoint
+
+A host listens on 127.0.0.1 only. Its ports are kept with the state, so that what clients wrote down
+(kubeconfigs, base URLs) stays valid when it starts again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import random
+import signal
+import time
+import uuid
+from email.utils import formatdate
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from azsandbox.certificates import Authority
+from azsandbox.clock import Clock, Speed
+from azsandbox.dispatch import App, Dispatch, Receive, Scope, Send, endpoint, unavailable
+from azsandbox.home import Home
+from azsandbox.proxy import Proxy
+from azsandbox.store import Bucket, Store
+
+log = logging.getLogger("azsandbox.host")
+
+ADDRESS = "127.0.0.1"
+PORTS = range(20000, 32000)  # below the ephemeral range, so that no outgoing connection holds a port when we come back
+KEEP_ALIVE_SECONDS = 120
+GRACE_SECONDS = 0.5  # what requests under way get when the sandbox stops
+
+
+class HostError(Exception):
+    """The sandbox cannot start; the message says why and what to do."""
+
+
+class Host:
+    """Listens, and owns the store, clock, authority, directory, Resource Manager and clusters.
+
+    `speed` is the clock's (fast, real, stepped); None takes the one of the last start. `port` is the TLS port
+    to listen on (None: that of the last start). `tunnel` lets the proxy pass other hosts on to the network.
+    """
+
+    def __init__(
+        self, home: Path | Home, speed: Speed | None = None, *, port: int | None = None, tunnel: bool = False
+    ) -> None:
+        self.home = home if isinstance(home, Home) else Home(home)
+        self.home.make()
+        self._lock = self._take_lock()
+        self.state = Store(self.home.state)
+        self.settings = self.state.bucket("host")
+        ids = self._setting("ids") or self._set("ids", _new_ids())
+        self.tenant_id: str = ids["tenant_id"]
+        self.subscription_id: str = ids["subscription_id"]
+        self.speed = cast(Speed, speed or (self._setting("speed") or {}).get("value") or "fast")
+        self._set("speed", {"value": self.speed})
+        self.clock = Clock(self.speed)
+        self.authority = Authority(self.home.path)
+        self.dispatch = Dispatch()
+        self.tunnel = tunnel
+        self.tls_port = port or 0
+        self.proxy_port = 0
+        self.arm: Any = None
+        self.clusters: Any = None
+        self._servers: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopped = asyncio.Event()
+
+    # --- what the services get (azsandbox.arm.provider.Services)
+
+    @property
+    def store(self) -> Bucket:
+        """Resource Manager's bucket."""
+        return self.state.bucket("arm")
+
+    @cached_property
+    def entra(self) -> Any:
+        """Entra ID: tokens and the directory."""
+        from azsandbox.entra import Entra
+
+        return Entra(self.state.bucket("entra"), self.clock, self.tenant_id, self.subscription_id)
+
+    @property
+    def owner_ids(self) -> tuple[str, ...]:
+        """Principals that own the subscription from the start."""
+        return cast("tuple[str, ...]", self.entra.owner_ids)
+
+    # --- life
+
+    async def start(self) -> None:
+        """Listens and serves; returns when the first request can be answered. Raises HostError."""
+        from uvicorn.config import Config
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+        from uvicorn.server import ServerState
+
+        self._build()
+        config = Config(
+            cast(Any, self.dispatch),
+            http="httptools",
+            ws="wsproto",
+            lifespan="off",
+            interface="asgi3",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            ws_per_message_deflate=False,
+        )
+        config.load()
+        self._connections = ServerState()
+        self._connections.default_headers = config.encoded_headers
+
+        def http() -> asyncio.Protocol:
+            return HttpToolsProtocol(config=config, server_state=self._connections, app_state={})
+
+        self.proxy = Proxy(self.dispatch, self.authority, http, self.ports, self.tunnel)
+        ports = self._setting("ports") or {}
+        first = random.choice(PORTS)  # noqa: S311 - a port, not a secret
+        context = self.authority.context("localhost", ADDRESS, "::1")
+        self.tls_port = await self._listen(http, self.tls_port or ports.get("tls") or first, context)
+        self.proxy_port = await self._listen(self.proxy.connection, ports.get("proxy") or self.tls_port + 1, None)
+        self._set("ports", {"tls": self.tls_port, "proxy": self.proxy_port})
+        self.entra.listens(f"https://localhost:{self.tls_port}", f"http://{ADDRESS}:{self.proxy_port}")
+        self._spawn(self._tick(config.encoded_headers))
+        if self.arm is not None and hasattr(self.arm, "start"):
+            await _maybe(self.arm.start())
+        if self.clusters is not None:
+            self._spawn(_maybe(self.clusters.restore()))
+        self._write_environment()
+        log.info("listening: %s, proxy http://%s:%s", f"https://localhost:{self.tls_port}", ADDRESS, self.proxy_port)
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopped.set)
+        await self.start()
+        await self._stopped.wait()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Ends within two seconds: watches are told to finish, requests under way get a moment, the rest is cut."""
+        log.info("stopping")
+        for server in self._servers:
+            server.close()
+        for part in (self.clusters, self.arm):
+            if part is not None and hasattr(part, "close"):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(GRACE_SECONDS):
+                        await _maybe(part.close())
+        for connection in list(self._connections.connections):
+            connection.shutdown()
+        until = time.monotonic() + GRACE_SECONDS
+        while self._connections.tasks and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections.connections):
+            connection.transport.abort()
+        for task in [*self._connections.tasks, *self._tasks]:
+            task.cancel()
+        await asyncio.sleep(0)
+        self.home.environment.unlink(missing_ok=True)
+        self.state.close()
+        os.close(self._lock)
+        log.info("stopped")
+
+    def ports(self) -> set[int]:
+        """Ports on loopback that are the sandbox's own."""
+        own = {self.tls_port, self.proxy_port}
+        return own | set(self.clusters.ports()) if self.clusters is not None else own
+
+    # --- parts
+
+    def _build(self) -> None:
+        """Makes the services and enters them in the table of hosts."""
+        entra = self.entra.app
+        self.clusters = self._make_clusters()
+        self.arm = self._make_arm()
+        arm: App = self.arm.app if self.arm is not None else unavailable("Resource Manager")
+        both = endpoint(arm, entra)
+        for name in ("localhost", ADDRESS, "::1"):
+            self.dispatch.serve(name, both)
+        self.dispatch.serve("management.azure.com", arm)
+        for name in ("login.microsoftonline.com", "graph.microsoft.com", "169.254.169.254"):
+            self.dispatch.serve(name, entra)
+        self.dispatch.serve("*.azmk8s.io", self._cluster, quiet=True)
+
+    def _make_clusters(self) -> Any:
+        try:
+            from azsandbox import cluster
+        except ImportError as error:
+            _only_absent(error, "azsandbox.cluster")
+            return None
+        return cluster.Clusters(self) if hasattr(cluster, "Clusters") else None
+
+    def _make_arm(self) -> Any:
+        try:
+            from azsandbox.arm.arm import Arm
+
+            return Arm(self)
+        except (ImportError, SyntaxError):
+            log.exception("Resource Manager is not available")
+            return None
+
+    async def _cluster(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands a request for *.hcp.<region>.azmk8s.io to the API server of the cluster of that name."""
+        from azsandbox.dispatch import header, host_name, refuse
+
+        fqdn = host_name(header(scope, b"host"))
+        app = self.clusters.app(fqdn) if self.clusters is not None else None
+        if app is None:
+            await refuse(scope, receive, send, 404, "ClusterNotFound", f"No running cluster answers at {fqdn!r}.")
+            return
+        await app(scope, receive, send)
+
+    # --- listening
+
+    async def _listen(self, factory: Any, port: int, context: Any) -> int:
+        """Listens on `port`, or on the next free one after it, which the log says."""
+        loop = asyncio.get_running_loop()
+        for candidate in range(port, min(port + 500, 65536)):
+            try:
+                server = await loop.create_server(factory, ADDRESS, candidate, ssl=context, backlog=1024)
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+                continue
+            if candidate != port:
+                log.warning("port %s is busy; listening on %s instead", port, candidate)
+            self._servers.append(server)
+            return candidate
+        raise HostError(f"no free port from {port} to {port + 499} on {ADDRESS}. Choose one: azsandbox up --port N")
+
+    async def _tick(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Keeps the Date header of answers at the present second."""
+        while True:
+            self._connections.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode()), *headers]
+            await asyncio.sleep(1 - time.time() % 1)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a part of the sandbox failed", exc_info=task.exception())
+
+    # --- state
+
+    def _take_lock(self) -> int:
+        descriptor = os.open(self.home.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        for _ in range(20):  # whoever asks whether a sandbox runs here holds the lock for an instant
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01)
+            else:
+                return descriptor
+        os.close(descriptor)
+        raise HostError(
+            f"a sandbox is running on {self.home.path} already. See it: azsandbox status; end it: azsandbox down"
+        )
+
+    def _setting(self, name: str) -> dict[str, Any] | None:
+        record = self.settings.get("settings", name)
+        return cast("dict[str, Any]", json.loads(record.value)) if record else None
+
+    def _set(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
+        if self._setting(name) != value:
+            self.settings.put("settings", name, json.dumps(value).encode())
+        return value
+
+    def _write_environment(self) -> None:
+        from azsandbox.environment import describe, write_az_configuration
+
+        described = describe(self)
+        write_az_configuration(self.home, described)
+        self.home.write(self.home.environment.name, json.dumps(described, indent=1))
+
+
+def _new_ids() -> dict[str, str]:
+    return {"tenant_id": str(uuid.uuid4()), "subscription_id": str(uuid.uuid4())}
+
+
+async def _maybe(result: Any) -> Any:
+    """Awaits what may be awaited."""
+    return await result if asyncio.iscoroutine(result) or asyncio.isfuture(result) else result
+
+
+def _only_absent(error: ImportError, package: str) -> None:
+    """Lets the absence of `package` itself pass; any other missing module is a fault."""
+    if not (error.name or "").startswith(package):
+        raise error
+
+
+def serve(home: Home, speed: Speed | None = None, *, port: int | None = None, tunnel: bool = False) -> None:
+    """Runs a sandbox in this process until it is told to stop. Raises HostError."""
+    import uvloop
+
+    async def main() -> None:
+        await Host(home, speed, port=port, tunnel=tunnel).run()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
