@@ -74,25 +74,17 @@ class Types:
 
     def patched(self, server: ApiServer, request: Request, resource: Resource, media: str, old: Object) -> Object:
         """`old` with the patch of a request applied, and read anew. Raises 400, 422, 500."""
-        try:
-            from azsandbox.kubernetes.patch import apply_patch
-        except ImportError:
-            import orjson
+        from azsandbox.kubernetes.patch import apply_patch
+        from azsandbox.kubernetes.schema.decode import patch_reader
 
-            def merge(a, b):
-                for k, v in b.items():
-                    if v is None:
-                        a.pop(k, None)
-                    elif isinstance(v, dict) and isinstance(a.get(k), dict):
-                        merge(a[k], v)
-                    else:
-                        a[k] = v
-
-            merge(old, orjson.loads(request.body))
-            return old
-
-        type_ = server.type_of(resource) if resource.kind != "Scale" else self.named(resource.gvk)
-        return apply_patch(media, old, request, resource, type_)
+        validation_mode = request.param("fieldValidation") or "Warn"
+        if resource.custom:
+            type_, reader = None, server.custom.patch_reader(resource)
+        else:
+            type_, reader = self.named(resource.gvk), patch_reader(self.definitions, resource.gvk)
+        obj, warnings = apply_patch(media, old, request.body, type_, reader, validation_mode)
+        request.warnings += warnings
+        return obj
 
     def apply_scale(self, request: Request, scale: Object, gvk: GroupVersionKind) -> Object:
         """Server-side apply of a Scale: its one field is set."""

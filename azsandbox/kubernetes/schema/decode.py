@@ -449,3 +449,30 @@ def _omitted(item: Field, value: Any) -> bool:
     if kind in (d.STRING, d.BYTES, d.LIST, d.MAP, d.BOOLEAN, d.INTEGER, d.NUMBER):
         return not value
     return kind == d.ANY and value is None
+
+
+def patch_reader(definitions: Definitions, gvk: GroupVersionKind) -> Callable[[Any, bool], tuple[Object, list[str]]]:
+    """Reads a patched object of a built-in type back. Where its kind counts, it must still be the same."""
+
+    def read_back(value: Any, kind_counts: bool) -> tuple[Object, list[str]]:
+        if not isinstance(value, dict):
+            raise DecodeError(f"couldn't get version/kind; json parse error: {_no_object(value)}")
+        if kind_counts:
+            actual = _interpret(value, gvk)
+            type_ = _type_of(definitions, gvk, actual)
+            problem = kind_error(definitions, gvk, actual)
+            obj, strict = convert(type_, value)
+            if problem:
+                raise DecodeError(problem)
+        else:
+            found = definitions.type_of(gvk)
+            assert found is not None
+            obj, strict = convert(found, value)
+        head = {"kind": gvk.kind, "apiVersion": gvk.api_version}
+        return {**head, **obj, **head}, strict
+
+    return read_back
+
+
+def _no_object(value: Any) -> str:
+    return f"json: cannot unmarshal {json_text.go_kind(value)} into Go value of type {_HEAD}"
