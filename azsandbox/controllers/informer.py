@@ -202,15 +202,23 @@ class Informers:
     def __init__(self, client: KubeClient) -> None:
         self.client = client
         self._informers: dict[tuple[str, str], Informer] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def of(self, api_version: str, resource: str) -> Informer:
         """The informer of a resource, started when first asked for."""
         found = self._informers.get((api_version, resource))
         if found is None:
             found = self._informers[api_version, resource] = Informer(self.client, api_version, resource)
-            self._tasks.append(asyncio.create_task(found.run(), name=f"informer {resource}"))
+            task = asyncio.create_task(found.run(), name=f"informer {resource}")
+            self._tasks[api_version, resource] = task
         return found
+
+    async def drop(self, api_version: str, resource: str) -> None:
+        """Ends the informer of a resource that is there no more; it tells of no deletions."""
+        if self._informers.pop((api_version, resource), None) is not None:
+            task = self._tasks.pop((api_version, resource))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def synced(self) -> None:
         """Waits until every informer has listed once."""
@@ -218,9 +226,9 @@ class Informers:
             await informer.synced.wait()
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
 
 
