@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.hashes import SHA256
 
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 397  # what browsers and Apple's clients accept at most (CA/Browser Forum, ballot SC31)
@@ -162,7 +163,7 @@ class Authority:
         _write_public(self.bundle, self.ca.read_bytes() + b"\n" + roots)
 
 
-def _sha256():  # type: ignore[no-untyped-def]
+def _sha256() -> SHA256:
     from cryptography.hazmat.primitives import hashes
 
     return hashes.SHA256()

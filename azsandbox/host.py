@@ -161,9 +161,8 @@ class Host:
                         await _maybe(part.close())
         for connection in list(self._connections.connections):
             connection.shutdown()
-        until = time.monotonic() + GRACE_SECONDS
-        while self._connections.tasks and time.monotonic() < until:
-            await asyncio.sleep(0.01)
+        if self._connections.tasks:
+            await asyncio.wait(list(self._connections.tasks), timeout=GRACE_SECONDS)
         for connection in list(self._connections.connections):
             connection.transport.abort()
         for task in [*self._connections.tasks, *self._tasks]:

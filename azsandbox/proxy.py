@@ -130,7 +130,7 @@ class ProxyConnection(asyncio.Protocol):
         except (OSError, TimeoutError) as error:
             self._answer("502 Bad Gateway", f"{host}:{port} cannot be reached: {error or type(error).__name__}")
             return
-        here = Splice(cast(asyncio.Transport, there.transport))
+        here = Splice(there.transport)
         there.twin, here.twin = here, there
         transport.set_protocol(here)
         if first:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
+import signal
 from pathlib import Path
 
 from azsandbox.commands import CommandError
@@ -10,18 +13,40 @@ from azsandbox.commands import CommandError
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument(
-        "--kubeconfig", required=True, metavar="FILE", help="where to write the administrator's kubeconfig"
-    )
+    parser.add_argument("--kubeconfig", required=True, metavar="FILE", help="where to write the kubeconfig")
     parser.add_argument("--nodes", type=int, default=1, metavar="N", help="how many nodes (default 1)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serves until interrupted."""
+    """Serves until interrupted. Its state is kept in memory."""
     if options.nodes < 0:
         raise CommandError(f"--nodes is {options.nodes}; expected 0 or more")
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(options.nodes, Path(options.kubeconfig), options.port))
+    return 0
+
+
+async def _serve(nodes: int, kubeconfig: Path, port: int) -> None:
     from azsandbox.cluster import run_bare
 
-    run_bare(options.nodes, Path(options.kubeconfig))
-    return 0
+    ready = asyncio.Event()
+    task = asyncio.create_task(run_bare(nodes, kubeconfig, port, ready))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    announced = asyncio.create_task(_announce(ready, kubeconfig))
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    except OSError as error:
+        raise CommandError(f"the cluster cannot listen on port {port or 'any'}: {error.strerror or error}") from None
+    finally:
+        announced.cancel()
+
+
+async def _announce(ready: asyncio.Event, kubeconfig: Path) -> None:
+    await ready.wait()
+    print(f"The cluster is up. Use it: kubectl --kubeconfig {kubeconfig} get nodes; end it with Ctrl+C.", flush=True)

@@ -63,7 +63,7 @@ class FederatedCredentials:
         record = self._bucket.get(COLLECTION, self._key(app_id, name))
         return _read(record.value) if record else None
 
-    def list(self, app_id: str) -> list[FederatedCredential]:
+    def of(self, app_id: str) -> list[FederatedCredential]:
         """The credentials of an application or identity, by name."""
         return [_read(record.value) for record in self._bucket.list(COLLECTION, f"{app_id.lower()}/")]
 
@@ -76,7 +76,7 @@ class FederatedCredentials:
 
     def drop(self, app_id: str) -> None:
         """Removes all credentials of an application or identity."""
-        for credential in self.list(app_id):
+        for credential in self.of(app_id):
             self.delete(app_id, credential.name)
 
     def trust(self, issuer: str, keys: Keys | None) -> None:
@@ -128,7 +128,7 @@ class FederatedCredentials:
     # --- inside
 
     def _match(self, app_id: str, issuer: str, subject: str, audiences: list[str]) -> None:
-        credentials = self.list(app_id)
+        credentials = self.of(app_id)
         advice = (
             "Check your federated identity credential Subject, Audience and Issuer against the presented assertion."
         )

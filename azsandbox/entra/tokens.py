@@ -270,9 +270,13 @@ class Tokens:
     def _decode(self, token: str) -> dict[str, Any]:
         import jwt
 
-        unchecked = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
         try:
-            claims: dict[str, Any] = jwt.decode(token, self._key.public_key(), algorithms=["RS256"], options=unchecked)
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._key.public_key(),
+                algorithms=["RS256"],
+                options={"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+            )
         except jwt.InvalidSignatureError:
             raise TokenError("signature", "InvalidAuthenticationToken", "The access token is invalid.") from None
         except jwt.InvalidTokenError:

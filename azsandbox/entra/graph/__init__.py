@@ -1,0 +1,1 @@
+"""Microsoft Graph, as far as az and the lessons use it."""
