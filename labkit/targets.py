@@ -126,17 +126,25 @@ def _environment(facts: Mapping[str, Any]) -> dict[str, str]:
     requests reads REQUESTS_CA_BUNDLE, aiohttp and Go read SSL_CERT_FILE, git reads GIT_SSL_CAINFO, and each takes
     either case of the proxy variables; so all are set (azure-identity and the management SDKs stay as they are).
     """
-    for key in ("environment", "env"):
-        given = facts.get(key)
-        if isinstance(given, dict):
-            return {str(name): str(value) for name, value in given.items()}
-    proxy, bundle = str(facts["proxy"]), str(facts.get("bundle") or facts["ca"])
-    variables = {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle, "GIT_SSL_CAINFO": bundle}
+    given = facts.get("environment")
+    if isinstance(given, dict):
+        return {str(name): str(value) for name, value in given.items()}
+    proxy = str(facts["proxy"])
+    trusted = str(facts["bundle"] if facts.get("tunnel") else facts["ca"])
+    variables = dict.fromkeys(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "GIT_SSL_CAINFO"), trusted)
     for name in ("HTTPS_PROXY", "HTTP_PROXY"):
         variables[name] = variables[name.lower()] = proxy
-    variables["NO_PROXY"] = variables["no_proxy"] = "localhost,127.0.0.1"
+    variables["NO_PROXY"] = variables["no_proxy"] = "127.0.0.1,localhost"
     # The chain of DefaultAzureCredential ends at the managed identity; naming it saves the tries before it.
     variables["AZURE_TOKEN_CREDENTIALS"] = "ManagedIdentityCredential"  # noqa: S105
+    named = {
+        "IDENTITY_ENDPOINT": "identity_endpoint",
+        "IDENTITY_HEADER": "identity_header",
+        "AZURE_SUBSCRIPTION_ID": "subscription_id",
+        "AZURE_TENANT_ID": "tenant_id",
+        "AZURE_CONFIG_DIR": "azure_config_dir",
+    }
+    variables.update({name: str(facts[key]) for name, key in named.items() if facts.get(key)})
     return variables
 
 

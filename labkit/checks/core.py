@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labkit.checks.evidence import Evidence
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """What a check says; ordered by `rank`, the worst last."""
 
     PASS = "pass"  # noqa: S105

@@ -57,7 +57,9 @@ class Report:
 
         writers = {"html": html.write, "junit": junit.write, "sarif": sarif.write, "json": json_.write}
         if form not in writers:
-            raise LabError(f"no report is written as {form!r}; the forms are {', '.join(writers)}", "labkit check --help")
+            raise LabError(
+                f"no report is written as {form!r}; the forms are {', '.join(writers)}", "labkit check --help"
+            )
         return writers[form](self)
 
     def save(self, path: Path | str, form: str = "") -> Path:
@@ -65,7 +67,9 @@ class Report:
         file = Path(path)
         chosen = form or FORMATS.get(file.suffix.lower(), "")
         if not chosen:
-            raise LabError(f"{file.name} says no form; end it in {', '.join(FORMATS)}", "labkit check --report report.html")
+            raise LabError(
+                f"{file.name} says no form; end it in {', '.join(FORMATS)}", "labkit check --report report.html"
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.text(chosen), encoding="utf-8")
         return file

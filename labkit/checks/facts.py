@@ -1,0 +1,42 @@
+"""The dated facts that checks judge by, read from data once."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from functools import cache
+from importlib import resources
+from typing import Any
+
+
+@cache
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("labkit").joinpath(f"data/{name}.toml").read_text(encoding="utf-8"))
+
+
+def end_of_life(minor: str, support_plan: str) -> date | None:
+    """The day on which AKS stops to support Kubernetes `minor` ("1.35") under `support_plan`; None if not known."""
+    entry = _table("kubernetes-versions")["versions"].get(minor)
+    if entry is None:
+        return None
+    found: date = entry["lts" if support_plan.lower() == "akslongtermsupport" else "community"]
+    return found
+
+
+def retirement(feature: str) -> date:
+    """The day on which AKS retires `feature` (data/retirements.toml)."""
+    found: date = _table("retirements")["features"][feature]
+    return found
+
+
+def system_workloads(feature: str) -> list[tuple[str, str]]:
+    """Kind and namespace/name of what AKS runs for `feature` (data/system-workloads.toml)."""
+    entry = _table("system-workloads")[feature]
+    return [("DaemonSet", name) for name in entry.get("daemonsets", [])] + [
+        ("Deployment", name) for name in entry.get("deployments", [])
+    ]
+
+
+def least_replicas() -> dict[str, int]:
+    """Fewest available replicas of some system workloads, by namespace/name."""
+    return dict(_table("system-workloads")["least"])
