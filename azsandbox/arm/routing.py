@@ -90,7 +90,7 @@ def resolve(call: Call, target: Target) -> None:
     names = target.names
     if not target.is_collection and (stored := arm.resources.get(Target(scope, namespace, types, names).id)):
         scope, names = stored.resource_id.scope, stored.resource_id.names
-    elif len(names) > 1 or target.is_collection and names:
+    elif len(names) > 1 or (target.is_collection and names):
         count = len(names) if target.is_collection else len(names) - 1
         above = arm.resources.get(ids.ResourceId(scope, namespace, types[:count], names[:count]))
         if above:

@@ -8,6 +8,11 @@ from azsandbox.arm.provider import Provider
 def built_in() -> list[Provider]:
     """A new instance of each provider."""
     from azsandbox.arm.providers.authorization import Authorization
+    from azsandbox.arm.providers.compute import Compute
+    from azsandbox.arm.providers.features import Features
+    from azsandbox.arm.providers.insights import Insights
+    from azsandbox.arm.providers.network import Network
+    from azsandbox.arm.providers.operationalinsights import OperationalInsights
     from azsandbox.arm.providers.resources import Resources
 
-    return [Resources(), Authorization()]
+    return [Resources(), Features(), Authorization(), Network(), OperationalInsights(), Insights(), Compute()]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from azsandbox.arm import errors, ids, routing
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.ids import Target
+from azsandbox.arm.providers import features
 from azsandbox.arm.providers.resources import listing, registration, subscriptions
 
 Handler = Callable[[Call, list[str]], Awaitable[Answer]]
@@ -14,6 +15,8 @@ Handler = Callable[[Call, list[str]], Awaitable[Answer]]
 
 async def answer(call: Call) -> Answer | None:
     """The answer, or None where the path belongs to a provider."""
+    if found := await features.answer(call):
+        return found
     parts = ids.segments(call.path)
     shape = "/".join(p.lower() if i % 2 == 0 else "*" for i, p in enumerate(parts))
     handler = ROUTES.get((call.method, shape))
