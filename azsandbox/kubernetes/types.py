@@ -59,12 +59,10 @@ class Types:
         self, type_: Type, resource: Resource, new: Object, old: Object | None, manager: str, subresource: str
     ) -> None:
         """Notes in managedFields what `manager` changed from `old` to `new`."""
-        try:
-            from azsandbox.kubernetes.apply.managed_fields import record_update
-        except ModuleNotFoundError:
-            return
+        from azsandbox.kubernetes.apply import record_update, reset_fields
 
-        record_update(new, old, manager, resource.api_version, subresource, now(), type_)
+        reset = reset_fields(resource, subresource)
+        record_update(new, old, manager, resource.api_version, subresource, now(), type_, reset)
 
     def apply(self, server: ApiServer, request: Request, resource: Resource, old: Object | None) -> Object:
         """Server-side apply of a request's body on `old`. Raises 409 for conflicts, 400, 500."""
@@ -111,4 +109,11 @@ def read(request: Request, definitions: Definitions, gvk: GroupVersionKind, medi
     media = media or request.headers.get("content-type", "").partition(";")[0].strip().lower() or "application/json"
     if media not in READABLE and media != "application/x-yaml":
         raise errors.unsupported_media_type(READABLE)
-    return decode(definitions, gvk, request.body, media, request.param("fieldValidation") or "Warn")
+    body = request.body
+    if media == "application/vnd.kubernetes.protobuf":
+        import orjson
+
+        from azsandbox.kubernetes import protobuf
+
+        body, media = orjson.dumps(protobuf.decode(body)), "application/json"
+    return decode(definitions, gvk, body, media, request.param("fieldValidation") or "Warn")
