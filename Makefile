@@ -1,0 +1,39 @@
+# Two commands do everything: `make lab` sets up and opens the lab, `make test` sets up and tests.
+# PYTHON names the interpreter that makes .venv (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TEST_READY := $(VENV)/.test-ready
+
+.PHONY: lab test verify fidelity lint bench clean
+
+lab: $(READY)  ## open JupyterLab on the notebooks, with the sandbox behind it
+	@$(BIN)/labkit lab
+
+test: $(TEST_READY)  ## check style and types, run every test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+verify: $(READY)  ## run every lesson twice, headless, and print a line a lesson
+	@$(BIN)/labkit verify
+
+bench: $(TEST_READY)  ## print the benchmarks
+	@$(BIN)/python -m benchmarks
+
+lint: $(TEST_READY)
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/mypy
+
+$(READY): pyproject.toml setup.sh
+	@PYTHON="$(PYTHON)" sh setup.sh "$(VENV)"
+	@touch $@
+
+$(TEST_READY): $(READY)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache
