@@ -34,6 +34,15 @@ def parse(text: str, source: str = "the kubeconfig") -> Document:
     return document
 
 
+def read(path: Path) -> Document:
+    """The kubeconfig at `path`. Raises KubeconfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise KubeconfigError(f"{path} cannot be read: {error.strerror}.", "labkit token --kubeconfig FILE") from error
+    return parse(text, str(path))
+
+
 def converted(
     document: Document, *, environment: Mapping[str, str] | None = None, proxy: str = "", cache: Path | None = None
 ) -> Document:

@@ -178,7 +178,7 @@ class Lab:
         )
         path = self.kubeconfig_path
         if path.exists():
-            ready = kubeconfigs.merged(kubeconfigs.parse(path.read_text(encoding="utf-8"), str(path)), ready)
+            ready = kubeconfigs.merged(kubeconfigs.read(path), ready)
         kubeconfigs.write(path, ready)
         os.environ["KUBECONFIG"] = str(path)
         return path

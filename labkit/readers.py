@@ -124,8 +124,9 @@ class KubernetesReader:
         from kubernetes import config
         from kubernetes.config.config_exception import ConfigException
 
+        loader: Any = config
         try:
-            self._client: Any = config.new_client_from_config(str(kubeconfig), context or None)
+            self._client: Any = loader.new_client_from_config(str(kubeconfig), context or None)
         except ConfigException as error:
             raise ReadError(f"{kubeconfig}: {error}", 0, "Kubeconfig", "lab.kubeconfig()") from error
 

@@ -282,6 +282,25 @@ class Settings:
             raise
         self._changed[(key.table, key.name)] = value
 
+    def assign(self, text: str) -> None:
+        """Change one setting from text such as `azure.region=northeurope`; the value is TOML, or else plain text.
+
+        Raises SettingsError for a key that is not there, and for a value that breaks its rule.
+        """
+        path, equals, given = text.partition("=")
+        table, _, name = path.strip().partition(".")
+        key = next((key for key in [*KEYS.values(), *_pool_keys()] if (key.table, key.name) == (table, name)), None)
+        if key is None or not equals:
+            raise SettingsError(path.strip(), "a key of lab.toml and a value, as in azure.region=northeurope", text)
+        try:
+            value = tomllib.loads(f"value = {given.strip()}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = given.strip()
+        # 2021 is a number in TOML and the name of a profile here.
+        self.change(
+            key, given.strip() if isinstance(self.read(table, name), str) and not isinstance(value, str) else value
+        )
+
     def validate(self) -> None:
         """Check each value by its rule, then the values against each other. Raises SettingsError."""
         for key in [*KEYS.values(), *_pool_keys()]:

@@ -45,10 +45,10 @@ def body(
     """
     from azure.mgmt.containerservice import models
 
-    return models.ManagedCluster(
-        location=settings.region,
-        identity=models.ManagedClusterIdentity(type="SystemAssigned"),
-        sku=models.ManagedClusterSKU(name="Base", tier=settings.tier),
+    access = None
+    if settings.authorized_ip_ranges:
+        access = models.ManagedClusterAPIServerAccessProfile(authorized_ip_ranges=settings.authorized_ip_ranges)
+    properties = models.ManagedClusterProperties(
         kubernetes_version=settings.kubernetes_version or None,
         dns_prefix=settings.cluster.replace("_", "-")[:54].strip("-"),
         enable_rbac=True,
@@ -63,12 +63,14 @@ def body(
         auto_upgrade_profile=models.ManagedClusterAutoUpgradeProfile(
             upgrade_channel=settings.upgrade_channel, node_os_upgrade_channel=settings.node_os_upgrade_channel
         ),
-        api_server_access_profile=(
-            models.ManagedClusterAPIServerAccessProfile(authorized_ip_ranges=settings.authorized_ip_ranges)
-            if settings.authorized_ip_ranges
-            else None
-        ),
+        api_server_access_profile=access,
         agent_pool_profiles=list(pools) if pools else [temporary_pool(subscription_id, settings)],
+    )
+    return models.ManagedCluster(
+        location=settings.region,
+        identity=models.ManagedClusterIdentity(type="SystemAssigned"),
+        sku=models.ManagedClusterSKU(name="Base", tier=settings.tier),
+        properties=properties,
     )
 
 
@@ -93,13 +95,14 @@ def maintenance(settings: Settings) -> MaintenanceConfiguration:
     """A window of four hours on Sunday night, the least that AKS takes for planned upgrades."""
     from azure.mgmt.containerservice import models
 
+    window = models.MaintenanceWindow(
+        schedule=models.Schedule(weekly=models.WeeklySchedule(interval_weeks=1, day_of_week="Sunday")),
+        duration_hours=4,
+        utc_offset="+00:00",
+        start_time="01:00",
+    )
     return models.MaintenanceConfiguration(
-        maintenance_window=models.MaintenanceWindow(
-            schedule=models.Schedule(weekly=models.WeeklySchedule(interval_weeks=1, day_of_week="Sunday")),
-            duration_hours=4,
-            utc_offset="+00:00",
-            start_time="01:00",
-        )
+        properties=models.MaintenanceConfigurationProperties(maintenance_window=window)
     )
 
 
@@ -148,7 +151,7 @@ def administer(clients: Clients, settings: Settings) -> None:
     import uuid
 
     from azure.core.exceptions import ResourceExistsError
-    from azure.mgmt.authorization.models import RoleAssignmentCreateParameters
+    from azure.mgmt.authorization.v2022_04_01.models import RoleAssignmentCreateParameters
 
     if not clients.object_id:
         return

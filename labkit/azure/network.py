@@ -15,19 +15,22 @@ ACI_DELEGATION = "Microsoft.ContainerInstance/containerGroups"
 
 def body(settings: Settings) -> VirtualNetwork:
     """The network, the cluster's subnet, and the subnet delegated to container instances."""
-    from azure.mgmt.network.models import AddressSpace, Delegation, Subnet, VirtualNetwork
+    from azure.mgmt.network import models
 
-    return VirtualNetwork(
+    delegation = models.Delegation(
+        name="aci", properties=models.ServiceDelegationPropertiesFormat(service_name=ACI_DELEGATION)
+    )
+    nodes = models.SubnetPropertiesFormat(address_prefix=settings.cluster_subnet_cidr)
+    containers = models.SubnetPropertiesFormat(address_prefix=settings.aci_subnet_cidr, delegations=[delegation])
+    return models.VirtualNetwork(
         location=settings.region,
-        address_space=AddressSpace(address_prefixes=[settings.vnet_cidr]),
-        subnets=[
-            Subnet(name=settings.cluster_subnet, address_prefix=settings.cluster_subnet_cidr),
-            Subnet(
-                name=settings.aci_subnet,
-                address_prefix=settings.aci_subnet_cidr,
-                delegations=[Delegation(name="aci", service_name=ACI_DELEGATION)],
-            ),
-        ],
+        properties=models.VirtualNetworkPropertiesFormat(
+            address_space=models.AddressSpace(address_prefixes=[settings.vnet_cidr]),
+            subnets=[
+                models.Subnet(name=settings.cluster_subnet, properties=nodes),
+                models.Subnet(name=settings.aci_subnet, properties=containers),
+            ],
+        ),
     )
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def body(subscription_id: str, settings: Settings, pool: Pool, mode: str) -> AgentPool:
     """A pool as the settings have it: autoscaled, spread over zones, ephemeral disks encrypted at the host."""
-    from azure.mgmt.containerservice.models import AgentPool, AgentPoolUpgradeSettings
+    from azure.mgmt.containerservice import models
 
-    return AgentPool(
+    properties = models.AgentPoolManagedClusterAgentPoolProfileProperties(
         mode=mode,
         type_properties_type="VirtualMachineScaleSets",
         vm_size=pool.vm_size,
@@ -31,9 +31,10 @@ def body(subscription_id: str, settings: Settings, pool: Pool, mode: str) -> Age
         enable_encryption_at_host=True,
         availability_zones=pool.zones,
         node_taints=pool.taints or None,
-        upgrade_settings=AgentPoolUpgradeSettings(max_surge=pool.max_surge),
+        upgrade_settings=models.AgentPoolUpgradeSettings(max_surge=pool.max_surge),
         vnet_subnet_id=network.subnet_id(subscription_id, settings),
     )
+    return models.AgentPool(properties=properties)
 
 
 def exists(clients: Clients, settings: Settings) -> bool:
@@ -58,8 +59,8 @@ def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
             wait(poller, f"Creating the {mode.lower()} pool {pool.name}")
     temporary = settings.temporary_pool.name
     if _pool(clients, settings, temporary) is not None:
-        poller = pools.begin_delete(settings.resource_group, settings.cluster, temporary)
-        wait(poller, f"Deleting the pool {temporary}")
+        deletion = pools.begin_delete(settings.resource_group, settings.cluster, temporary)
+        wait(deletion, f"Deleting the pool {temporary}")
 
 
 def _names(settings: Settings) -> tuple[str, str, str]:

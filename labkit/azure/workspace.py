@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 def body(settings: Settings) -> Workspace:
     """A workspace that is paid by the gigabyte and keeps logs for the days of the settings."""
-    from azure.mgmt.loganalytics.models import Workspace, WorkspaceSku
+    from azure.mgmt.loganalytics import models
 
-    return Workspace(
-        location=settings.region, sku=WorkspaceSku(name="PerGB2018"), retention_in_days=settings.retention_days
+    return models.Workspace(
+        location=settings.region,
+        properties=models.WorkspaceProperties(
+            sku=models.WorkspaceSku(name="PerGB2018"), retention_in_days=settings.retention_days
+        ),
     )
 
 

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -69,7 +69,8 @@ class Evidence:
     @property
     def cluster(self) -> Object:
         """The managed cluster as Azure answers it."""
-        return self.read("cluster")  # type: ignore[no-any-return]
+        found: Object = self.read("cluster")
+        return found
 
     @property
     def pools(self) -> list[Object]:
@@ -169,7 +170,7 @@ class _Collector:
         """The cluster; raises Unread for what depends on it when there is none."""
         found = self.want("cluster")
         if not isinstance(found, Problem):
-            return found  # type: ignore[no-any-return]
+            return dict(found)
         raise Unread(found.status, found.reason, found.object_id)
 
     def kubernetes(self) -> Kubernetes:
@@ -271,9 +272,7 @@ class _Collector:
         for kind in ("deployments", "daemonsets"):
             for namespace in SYSTEM_NAMESPACES:
                 path = f"/apis/apps/v1/namespaces/{namespace}/{kind}"
-                found += _bounded(
-                    self.kubernetes().pages(path), kind, keep=lambda item, kind=kind: _workload(kind, item)
-                )
+                found += _bounded(self.kubernetes().pages(path), kind, keep=partial(_workload, kind))
         return found
 
 

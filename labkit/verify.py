@@ -1,0 +1,172 @@
+"""`labkit verify`: every lesson run headless, more than once on the same lab, with the exercises filled in.
+
+One process runs all of them with nbclient, which ends each kernel at once: asked to end by itself, a kernel takes
+three seconds about every sixth time. Lessons build on each other, so they run one after the other. docs/notebook-format.md
+says how a lesson marks its exercises and cells that are to fail.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import LessonError
+
+NO_LESSONS = 3
+CELL_SECONDS = 300
+"""How long one cell may run."""
+SOLUTIONS = "solutions"
+METADATA = "labkit"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run of one lesson ended."""
+
+    lesson: str
+    number: int
+    seconds: float
+    problem: str = ""
+    cells: int = 0
+
+    def line(self) -> str:
+        """One line: the lesson, which run, how long, and what went wrong."""
+        word = "failed" if self.problem else "passed"
+        tail = f": {self.problem}" if self.problem else f", {self.cells} cells"
+        return f"{self.lesson:<24} run {self.number}  {word}  {self.seconds:5.1f} s{tail}"
+
+
+def run(folder: Path, lessons: Sequence[str] = (), *, times: int = 2, home: Path | None = None) -> int:
+    """Run the lessons in `folder`, each `times` times in a row, and print a line for each run.
+
+    `lessons` are the numbers or the beginnings of names; without any, all of them. Returns 0 if all ran to their end,
+    1 if one did not, 3 if there is no lesson.
+    """
+    notebooks = list(find(folder, lessons))
+    if not notebooks:
+        print(f"no lessons in {folder}{f' for {chr(32).join(lessons)}' if lessons else ''}", file=sys.stderr)
+        return NO_LESSONS
+    started, failed = time.monotonic(), 0
+    for path in notebooks:
+        for number in range(1, times + 1):
+            outcome = run_once(path, number, home or folder.parent)
+            print(outcome.line(), flush=True)
+            failed += bool(outcome.problem)
+    runs = len(notebooks) * times
+    print(f"{runs - failed} of {runs} runs passed in {time.monotonic() - started:.1f} s")
+    return 1 if failed else 0
+
+
+def find(folder: Path, lessons: Sequence[str] = ()) -> Iterator[Path]:
+    """The notebooks of `folder` that begin with two digits, in order; only those of `lessons`, if there are any."""
+    for path in sorted(folder.glob("[0-9][0-9]-*.ipynb")):
+        if not lessons or any(path.stem.startswith(lesson) for lesson in lessons):
+            yield path
+
+
+def run_once(path: Path, number: int, home: Path) -> Outcome:
+    """Run one lesson to its end in a kernel of its own; `home` is the folder of lab.toml."""
+    _quick_import()
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    started = time.monotonic()
+    try:
+        notebook = filled(path)
+    except LessonError as error:
+        return Outcome(path.stem, number, time.monotonic() - started, str(error))
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        shutdown_kernel="immediate",
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    problem = ""
+    # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
+    environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": _python_path()}
+    environment.setdefault("LABKIT_SETTINGS", str(home / "lab.toml"))
+    try:
+        client.execute(env=environment)
+    except CellExecutionError as error:
+        problem = _said(error)
+    except CellTimeoutError:
+        problem = f"a cell ran longer than {CELL_SECONDS} s"
+    except DeadKernelError:
+        problem = "the kernel died"
+    cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    return Outcome(path.stem, number, time.monotonic() - started, problem, cells)
+
+
+def _python_path() -> str:
+    root = str(Path(__file__).resolve().parent.parent)
+    known = os.environ.get("PYTHONPATH")
+    return f"{root}{os.pathsep}{known}" if known else root
+
+
+def _said(error: Any) -> str:
+    """The name and first line of the error in the cell, without colours."""
+    name, value = getattr(error, "ename", "error"), getattr(error, "evalue", str(error))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(value)).strip().splitlines()
+    return f"{name}: {lines[0] if lines else ''}"
+
+
+def _quick_import() -> None:
+    """Keep jsonschema from compiling a grammar for IRIs on import, which takes two seconds and serves no notebook."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+
+def read(path: Path) -> Any:
+    """The notebook at `path`. Raises LessonError for a file that is none."""
+    _quick_import()
+    import nbformat
+
+    reader: Any = nbformat
+    try:
+        return reader.read(path, as_version=4)
+    except Exception as error:
+        # nbformat raises whatever its JSON reader and its schema raise; to a reader it is one thing.
+        raise LessonError(f"{path.name} is not a notebook: {error}", "see docs/notebook-format.md") from error
+
+
+def filled(path: Path) -> Any:
+    """The notebook at `path` with the solution of each exercise in the place of its cell.
+
+    Raises LessonError for an exercise without a solution, and for a solution without an exercise.
+    """
+    notebook = read(path)
+    solutions = _solutions(path)
+    for cell in notebook.cells:
+        exercise = (cell.metadata.get(METADATA) or {}).get("exercise")
+        if exercise is None:
+            continue
+        if exercise not in solutions:
+            message = f"{path.name}: the exercise {exercise!r} has no solution in {_solution_file(path).name}."
+            raise LessonError(message, "see docs/notebook-format.md")
+        cell.source = solutions.pop(exercise)
+    if solutions:
+        message = f"{path.name} has no exercise {', '.join(map(repr, solutions))}, of which there is a solution."
+        raise LessonError(message, "see docs/notebook-format.md")
+    return notebook
+
+
+def _solution_file(path: Path) -> Path:
+    return path.parent / SOLUTIONS / f"{path.stem}.toml"
+
+
+def _solutions(path: Path) -> dict[str, str]:
+    file = _solution_file(path)
+    if not file.exists():
+        return {}
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise LessonError(f"{file.name} is not TOML: {error}.", "see docs/notebook-format.md") from error
+    return {str(name): str(entry["code"]).strip("\n") for name, entry in document.items()}
