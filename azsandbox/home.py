@@ -53,7 +53,8 @@ class Home:
     def running(self) -> dict[str, Any] | None:
         """The environment of the sandbox that runs here now, or None.
 
-        A process id alone can be another program's by now; the lock tells (released by the kernel at any end).
+        A process id alone can be another program's by now; the lock tells (released by the kernel at any end). The
+        lock alone is held by a sandbox that starts, too, when the file is still that of one that was killed.
         """
         import fcntl
 
@@ -66,7 +67,7 @@ class Home:
         except FileNotFoundError:
             return None
         except BlockingIOError:
-            return found
+            return found if _alive(int(found["pid"])) else None
         return None
 
     def write(self, name: str, text: str) -> Path:
@@ -78,3 +79,13 @@ class Home:
             file.write(text)
         Path(fresh).replace(path)
         return path
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

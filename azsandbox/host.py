@@ -57,6 +57,7 @@ class Host:
         self.home = home if isinstance(home, Home) else Home(home)
         self.home.make()
         self._lock = self._take_lock()
+        self.home.environment.unlink(missing_ok=True)  # of a sandbox that was killed
         self.state = Store(self.home.state)
         self.settings = self.state.bucket("host")
         ids = self._setting("ids") or self._set("ids", _new_ids())
