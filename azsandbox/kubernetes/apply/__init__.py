@@ -71,9 +71,8 @@ def read_configuration(request: Request) -> Object:
         text = f"json: cannot unmarshal {json_text.go_kind(value)} into Go value of type map[string]interface {{}}"
         raise errors.bad_request(f"{prefix}error unmarshaling JSON: while decoding JSON: {text}")
     if repeated and validation in (STRICT, WARN):
-        listed = "\n".join(f"  {text}" for text in repeated)
-        text = f"error converting YAML to JSON: yaml: unmarshal errors:\n{listed}"
+        text = f"error converting YAML to JSON: {repeated[0]}"
         if validation == STRICT:
             raise errors.bad_request(f"error strict decoding YAML: {text}")
-        request.warnings.append(text)
+        request.warnings += yaml_text.warnings(text)
     return value

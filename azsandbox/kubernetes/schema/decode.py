@@ -74,7 +74,7 @@ def judge(gvk: GroupVersionKind, actual: GroupVersionKind, strict: list[str], fi
     strict = strict[:MAX_STRICT_ERRORS]
     if field_validation == STRICT:
         raise refusal(gvk, actual, b"", strict_text(strict))
-    return strict
+    return [warning for error in strict for warning in yaml_text.warnings(error)]
 
 
 def strict_text(strict: list[str]) -> str:

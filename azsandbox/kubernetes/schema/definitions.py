@@ -54,6 +54,7 @@ class Field:
     default: Any = None
     enum: tuple[Any, ...] = ()
     number: int = 0  # in protocol buffers
+    possible: str = ""  # what the values of an enumeration mean, as descriptions say it
 
 
 class Type:
@@ -211,6 +212,7 @@ class Definitions:
             markers.get("default"),
             tuple(markers.get("enum", ())),
             number,
+            markers.get("possible", ""),
         )
 
     def _type(self, kind: str, go: str, markers: dict[str, Any]) -> Type:

@@ -15,6 +15,8 @@ from azsandbox.kubernetes.schema.json_text import number
 MAX_NODES = 400_000  # go-yaml refuses documents whose aliases expand beyond proportion
 
 _PLAIN = "plain"
+_CONVERTING = "error converting YAML to JSON: "
+_UNMARSHAL = "yaml: unmarshal errors:\n"
 _CORE = "tag:yaml.org,2002:"
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
@@ -48,7 +50,17 @@ def parse(body: bytes) -> tuple[Any, list[str]]:
     if node is None:
         return None, []
     reader = _Reader()
-    return reader.value(node), reader.strict
+    value = reader.value(node)
+    if not reader.repeated:
+        return value, []
+    lines = "\n".join(f"  {text}" for text in reader.repeated)
+    return value, [f"{_UNMARSHAL}{lines}"]
+
+
+def warnings(error: str) -> list[str]:
+    """An error of strict decoding as warnings: one for each line that go-yaml complains of."""
+    text = error.removeprefix(_CONVERTING).removeprefix(_UNMARSHAL)
+    return [line.strip() for line in text.split("\n")]
 
 
 def _words(error: yaml.YAMLError) -> str:
@@ -60,7 +72,7 @@ def _words(error: yaml.YAMLError) -> str:
 
 class _Reader:
     def __init__(self) -> None:
-        self.strict: list[str] = []
+        self.repeated: list[str] = []
         self.nodes = 0
 
     def value(self, node: yaml.Node) -> Any:
@@ -87,7 +99,7 @@ class _Reader:
                 continue
             key = self._key(key_node)
             if key in found:
-                self.strict.append(f'line {key_node.start_mark.line + 1}: key "{key}" already set in map')
+                self.repeated.append(f'line {key_node.start_mark.line + 1}: key "{key}" already set in map')
             found[key] = self.value(value_node)
         return {**merged, **found} if merged else found
 
