@@ -72,6 +72,61 @@ class Authority:
             self._contexts[names] = context
         return self._contexts[names]
 
+    def context_for_clients(self, *names: str) -> ssl.SSLContext:
+        """As `context`, for a server that takes certificates of this authority from its clients, if they show one."""
+        leaf = self.leaf(*names)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        context.load_cert_chain(leaf.certificate, leaf.key)
+        context.load_verify_locations(self.ca)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    def client(self, name: str, organizations: tuple[str, ...] = (), days: int = 730) -> tuple[str, str]:
+        """A client certificate and its key, as PEM: `name` is the user, `organizations` are the groups."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.x509.oid import NameOID
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
+        subject.append(x509.NameAttribute(NameOID.COMMON_NAME, name))
+        request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject)).sign(key, _sha256())
+        return self.sign(request, days * 86400), _key_pem(key).decode()
+
+    def sign(
+        self, request: x509.CertificateSigningRequest, seconds: int, usages: tuple[str, ...] = ("client auth",)
+    ) -> str:
+        """The certificate that a request asks for, as PEM. `usages` are Kubernetes' names of them."""
+        from cryptography import x509
+        from cryptography.x509.oid import ExtendedKeyUsageOID
+
+        authority_key, authority = self._load()
+        now = dt.datetime.now(dt.UTC)
+        extended = [
+            oid
+            for usage, oid in (
+                ("client auth", ExtendedKeyUsageOID.CLIENT_AUTH),
+                ("server auth", ExtendedKeyUsageOID.SERVER_AUTH),
+            )
+            if usage in usages
+        ]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(request.subject)
+            .issuer_name(authority.subject)
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(minutes=5))
+            .not_valid_after(now + dt.timedelta(seconds=seconds))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(sign_certificates=False), critical=True)
+        )
+        if extended:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+        return _certificate_pem(builder.sign(authority_key, _sha256())).decode()
+
     # --- inside
 
     def _usable(self, leaf: Leaf) -> bool:

@@ -22,9 +22,9 @@ from azsandbox.kubernetes.server import ApiServer
 from azsandbox.store import Bucket, Store
 
 if TYPE_CHECKING:
-    import ssl
-
     import uvicorn
+
+    from azsandbox.certificates import Authority
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,14 @@ class Cluster:
         version: str = DEFAULT_VERSION,
         controllers: Sequence[type[Controller]] = (),
         options: dict[str, Any] | None = None,
+        authority: Authority | None = None,
     ) -> None:
         self.name, self.bucket, self.version = name, bucket, version
         self.server = ApiServer(bucket, version)
         self.listener = Listener(self.server)
         self.client = KubeClient(InProcess(self.server, MASTER))
         self.port = 0
-        self.ca_pem = ""
+        self.authority = authority
         self._controllers, self._options = controllers, options or {}
         self._uvicorn: uvicorn.Server | None = None
         self._tasks: list[asyncio.Task[Any]] = []
@@ -67,34 +68,45 @@ class Cluster:
             record = self.bucket.create(_SECRETS, _ADMIN, secrets.token_urlsafe(32).encode())
         return record.value.decode()
 
-    async def start(self, context: ssl.SSLContext | None = None, ca_pem: str = "", port: int = 0) -> None:
-        """Fills a new cluster, starts its controllers and, given a TLS context, listens on `port` (0: a free one)."""
-        self.ca_pem = ca_pem
+    @property
+    def ca_pem(self) -> str:
+        """The certificate of the cluster's authority, "" for a cluster that does not listen."""
+        return self.authority.ca.read_text() if self.authority else ""
+
+    async def start(self, names: Sequence[str] = ("127.0.0.1", "localhost"), port: int = 0) -> None:
+        """Fills a new cluster and starts its controllers. With an authority it listens too, on `port` of loopback
+        (0, or a port that is busy: a free one), with a certificate for `names`."""
         bootstrap.fill(self.server)
         self.server.authentication.static.add(self.admin_token, MASTER)
-        if context is not None:
-            await self._listen(context, port)
+        if self.authority is not None:
+            await self._listen(self.authority, names, port)
         self.server.address = f"127.0.0.1:{self.port}"
         await self.server.custom.start()
         self._start_controllers()
 
-    async def _listen(self, context: ssl.SSLContext, port: int) -> None:
+    async def _listen(self, authority: Authority, names: Sequence[str], port: int) -> None:
         import socket
 
         from azsandbox.kubernetes.serving import serve
 
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", port))
+        try:
+            listening.bind(("127.0.0.1", port))
+        except OSError:
+            if not port:
+                raise
+            log.warning("port %s of cluster %s is busy; it listens on another", port, self.name)
+            listening.bind(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
-        self._uvicorn, task = await serve(self.listener, listening, context)
+        self._uvicorn, task = await serve(self.listener, listening, authority.context_for_clients(*names))
         self._tasks.append(task)
 
     def _start_controllers(self) -> None:
         if not self._controllers:
             return
         self._informers = Informers(self.client)
-        options = {"cluster": self, **self._options}
+        options = {"cluster": self, "authority": self.authority, "tokens": self.server.tokens, **self._options}
         for kind in self._controllers:
             controller = kind(self.client, self._informers, **options)
             if hasattr(controller, "log"):
@@ -164,21 +176,25 @@ async def run_bare(nodes: int, kubeconfig: Path, port: int = 0, ready: asyncio.E
 
     with tempfile.TemporaryDirectory(prefix="azsandbox-") as home:
         authority = Authority(Path(home))
-        cluster = Cluster(
-            "sandbox", Store(None).bucket("cluster"), controllers=all_controllers(), options={"profile": "kwok"}
-        )
-        await cluster.start(authority.context("127.0.0.1", "localhost"), authority.ca.read_text(), port)
+        bucket = Store(None).bucket("cluster")
+        cluster = Cluster("sandbox", bucket, DEFAULT_VERSION, all_controllers(), {"profile": "kwok"}, authority)
+        await cluster.start(port=port)
         try:
             await add_nodes(cluster.client, nodes)
-            kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-            kubeconfig.touch(mode=0o600)
-            kubeconfig.chmod(0o600)
-            kubeconfig.write_text(cluster.kubeconfig())
+            write_private(kubeconfig, cluster.kubeconfig())
             if ready:
                 ready.set()
             await asyncio.Event().wait()
         finally:
             await cluster.stop()
+
+
+def write_private(file: Path, text: str) -> None:
+    """Writes a file that only its owner can read."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text)
 
 
 # What a node offers, and what of it pods can have: a Standard_D4ds_v5 of AKS (reference control plane's nodes)

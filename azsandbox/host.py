@@ -196,12 +196,9 @@ class Host:
         self.dispatch.serve("*.azmk8s.io", self._cluster, quiet=True)
 
     def _make_clusters(self) -> Any:
-        try:
-            from azsandbox import cluster
-        except ImportError as error:
-            _only_absent(error, "azsandbox.cluster")
-            return None
-        return cluster.Clusters(self) if hasattr(cluster, "Clusters") else None
+        from azsandbox.clusters import Clusters
+
+        return Clusters(self)
 
     def _make_arm(self) -> Any:
         try:

@@ -8,6 +8,42 @@ import ssl
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+
+from azsandbox.kubernetes.request import User
+
+
+def certificate_user(transport: Any) -> User | None:
+    """Whom the verified certificate of a connection's client names: the common name, with organizations as groups."""
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    shown = tls.getpeercert() if tls is not None else None
+    if not shown:
+        return None
+    parts = [pair for group in shown.get("subject", ()) for pair in group]
+    names = [value for key, value in parts if key == "commonName"]
+    groups = tuple(value for key, value in parts if key == "organizationName")
+    return User(names[0], groups) if names else None
+
+
+class _Http(HttpToolsProtocol):
+    """HTTP that tells the application of the client's certificate."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._user = certificate_user(transport)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["client_certificate"] = self._user  # type: ignore[typeddict-unknown-key]
+
+
+class _WebSocket(WSProtocol):
+    """WebSockets that tell it too."""
+
+    async def run_asgi(self) -> None:
+        self.scope["client_certificate"] = certificate_user(self.transport)  # type: ignore[typeddict-unknown-key]
+        await super().run_asgi()
 
 
 class _Server(uvicorn.Server):
@@ -28,8 +64,8 @@ async def serve(
     """Starts serving `app`; returns the server (set `should_exit` to end it) and its task, once it accepts."""
     config = uvicorn.Config(
         app,
-        http="httptools",
-        ws="wsproto",
+        http=_Http,
+        ws=_WebSocket,
         lifespan="off",
         log_config=None,
         access_log=False,
