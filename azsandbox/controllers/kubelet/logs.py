@@ -1,0 +1,98 @@
+"""Logs of containers that do not run: they say so, and what a container's command surely prints."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator
+
+from azsandbox.controllers.client import Object
+from azsandbox.controllers.kubelet.commands import outcome_of
+from azsandbox.controllers.objects import time_of
+from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.request import Request
+
+
+def _status_of(pod: Object, container: str) -> Object | None:
+    status = pod.get("status") or {}
+    lists = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    return next((s for key in lists for s in status.get(key) or () if s["name"] == container), None)
+
+
+def _spec_of(pod: Object, container: str) -> Object:
+    lists = ("containers", "initContainers", "ephemeralContainers")
+    found: Object = next((c for key in lists for c in pod["spec"].get(key) or () if c["name"] == container), {})
+    return found
+
+
+def _state(pod: Object, container: str, previous: bool) -> Object:
+    """The state that the logs are of. Raises 400 if there is none."""
+    status = _status_of(pod, container) or {}
+    name = pod["metadata"]["name"]
+    if previous:
+        ended: Object | None = (status.get("lastState") or {}).get("terminated")
+        if ended is None:
+            raise errors.bad_request(f'previous terminated container "{container}" in pod "{name}" not found')
+        return ended
+    state = status.get("state") or {}
+    found: Object | None = state.get("running") or state.get("terminated")
+    if found is not None:
+        return found
+    ended = (status.get("lastState") or {}).get("terminated")
+    if ended is not None:
+        return ended
+    reason = (state.get("waiting") or {}).get("reason")
+    if reason in ("ErrImagePull", "ImagePullBackOff"):
+        detail = "trying and failing to pull image"
+        if reason == "ImagePullBackOff":
+            raise errors.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {detail}')
+        raise errors.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {detail}')
+    if reason:
+        raise errors.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
+    raise errors.bad_request(f'container "{container}" in pod "{name}" is not available')
+
+
+def log_lines(pod: Object, container: str, previous: bool = False) -> list[tuple[dt.datetime, str]]:
+    """Lines with their times. Raises 400 for a container that has not started."""
+    state = _state(pod, container, previous)
+    spec = _spec_of(pod, container)
+    began = time_of(state.get("startedAt")) or dt.datetime.now(dt.UTC)
+    image = spec.get("image", "")
+    text = (
+        f'[azsandbox] container "{container}" of image {image} is simulated: no program runs, and this log is made up.'
+    )
+    lines = [(began, text)]
+    lines += [(began, line) for line in outcome_of(pod, spec).lines]
+    if "exitCode" in state:
+        ended = time_of(state.get("finishedAt")) or began
+        lines.append((ended, f"[azsandbox] simulated exit with code {state['exitCode']}."))
+    return lines
+
+
+def answer(pod: Object, container: str, request: Request) -> bytes | AsyncIterator[bytes]:
+    """The answer to GET pods/log with the request's options: previous, timestamps, tailLines, sinceSeconds, follow …"""
+    lines = log_lines(pod, container, request.flag("previous"))
+    since = None
+    if request.param("sinceSeconds"):
+        since = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=int(request.param("sinceSeconds")))
+    elif request.param("sinceTime"):
+        since = time_of(request.param("sinceTime"))
+    if since is not None:
+        lines = [line for line in lines if line[0] >= since]
+    if request.param("tailLines"):
+        count = int(request.param("tailLines"))
+        lines = lines[-count:] if count else []
+    stamped = request.flag("timestamps")
+    text = "".join(f"{when:%Y-%m-%dT%H:%M:%S.%f000Z} {line}\n" if stamped else f"{line}\n" for when, line in lines)
+    data = text.encode()
+    if request.param("limitBytes"):
+        data = data[: int(request.param("limitBytes"))]
+    status = _status_of(pod, container) or {}
+    if request.flag("follow") and "running" in (status.get("state") or {}):
+        return _follow(data)
+    return data
+
+
+async def _follow(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+    await asyncio.Event().wait()  # until the client goes: nothing more will be printed
