@@ -43,6 +43,12 @@ class Arm:
         """The provider of a namespace, if the sandbox has it."""
         return self.providers.get(namespace.lower())
 
+    def has_type(self, type_: str) -> bool:
+        """Whether the sandbox supports the type."""
+        namespace, _, name = type_.partition("/")
+        provider = self.provider(namespace)
+        return provider is not None and name.lower() in provider.types
+
     def type_of(self, type_: str) -> ResourceType:
         """The resource type of that full name. Raises NotSupportedInSandbox."""
         namespace, _, name = type_.partition("/")

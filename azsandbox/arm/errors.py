@@ -192,5 +192,9 @@ def missing_registration(subscription: str, namespace: str) -> ArmError:
     )
 
 
+def operation_not_found(name: str) -> ArmError:
+    return ArmError(404, "OperationNotFound", f"The operation '{name}' could not be found.")
+
+
 def method_not_allowed(method: str, type_: str) -> ArmError:
     return gateway(405, "MethodNotAllowed", f"The HTTP method '{method}' is not supported for '{type_}'.")

@@ -139,9 +139,9 @@ class Pipeline:
             "x-ms-correlation-request-id": correlation,
             "x-ms-routing-request-id": f"SANDBOX:{stamp:%Y%m%dT%H%M%SZ}:{request_id}",
         }
-        if client := headers.get("x-ms-client-request-id"):
-            if headers.get("x-ms-return-client-request-id", "").lower() == "true":
-                out["x-ms-client-request-id"] = client
+        echo = headers.get("x-ms-return-client-request-id", "").lower() == "true"
+        if echo and (client := headers.get("x-ms-client-request-id")):
+            out["x-ms-client-request-id"] = client
         if method in ("GET", "HEAD"):
             out["x-ms-ratelimit-remaining-subscription-reads"] = str(READS_PER_HOUR)
         else:

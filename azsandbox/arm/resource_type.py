@@ -44,9 +44,9 @@ class ResourceType:
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         cls.actions = {
-            found.arm_action.lower(): attribute
+            name.lower(): attribute
             for attribute in dir(cls)
-            if hasattr(found := getattr(cls, attribute, None), "arm_action")
+            if (name := getattr(getattr(cls, attribute, None), "arm_action", ""))
         }
 
     @property

@@ -10,7 +10,7 @@ from azsandbox.arm.ids import Target
 from azsandbox.arm.resource_type import ResourceType
 
 if TYPE_CHECKING:
-    from azsandbox.arm.arm import Arm
+    from azsandbox.arm.provider import Arm
 
 VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 
@@ -95,6 +95,8 @@ def resolve(call: Call, target: Target) -> None:
         above = arm.resources.get(ids.ResourceId(scope, namespace, types[:count], names[:count]))
         if above:
             scope, names = above.resource_id.scope, (*above.resource_id.names, *names[count:])
+    if types[-1].lower().startswith("operation") and len(types) > 1 and not arm.has_type(full):
+        raise errors.operation_not_found(names[-1] if names else "")
     call.target, call.action = Target(scope, namespace, types, names), action
     call.resource_type = arm.type_of(full)
 
@@ -141,18 +143,21 @@ def _wrong_version(call: Call, full: str, target: Target) -> errors.ArmError:
 
 def _check_subscription(call: Call) -> None:
     parts = ids.segments(call.path)
-    if len(parts) > 1 and parts[0].lower() == "subscriptions":
-        if parts[1].lower() != call.arm.services.subscription_id.lower():
-            raise errors.subscription_not_found(parts[1])
+    parts[:1] = [p.lower() for p in parts[:1]]
+    if parts[:1] != ["subscriptions"] or len(parts) < 2:
+        return
+    if parts[1].lower() != call.arm.services.subscription_id.lower():
+        raise errors.subscription_not_found(parts[1])
 
 
 def _check_registered(call: Call) -> None:
     from azsandbox.arm.providers.resources import registration
 
     assert call.target is not None
-    if call.method in ("PUT", "PATCH", "POST") and call.target.scope.lower().startswith("/subscriptions/"):
-        if registration.state(call.arm, call.target.namespace) not in ("Registered", "Registering"):
-            raise errors.missing_registration(call.subscription, call.target.namespace)
+    if call.method not in ("PUT", "PATCH", "POST") or not call.target.scope.lower().startswith("/subscriptions/"):
+        return
+    if registration.state(call.arm, call.target.namespace) not in ("Registered", "Registering"):
+        raise errors.missing_registration(call.subscription, call.target.namespace)
 
 
 def _check_group(call: Call) -> None:

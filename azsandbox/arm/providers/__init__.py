@@ -11,8 +11,18 @@ def built_in() -> list[Provider]:
     from azsandbox.arm.providers.compute import Compute
     from azsandbox.arm.providers.features import Features
     from azsandbox.arm.providers.insights import Insights
+    from azsandbox.arm.providers.managedidentity import ManagedIdentity
     from azsandbox.arm.providers.network import Network
     from azsandbox.arm.providers.operationalinsights import OperationalInsights
     from azsandbox.arm.providers.resources import Resources
 
-    return [Resources(), Features(), Authorization(), Network(), OperationalInsights(), Insights(), Compute()]
+    return [
+        Resources(),
+        Features(),
+        Authorization(),
+        Network(),
+        ManagedIdentity(),
+        OperationalInsights(),
+        Insights(),
+        Compute(),
+    ]

@@ -43,7 +43,7 @@ def size(name: str) -> dict[str, Any] | None:
 def offered(name: str, location: str) -> bool:
     """Whether the size can be had in the location (normalized name)."""
     found = size(name)
-    return bool(found) and (found["locations"] == "all" or location in found["locations"])
+    return found is not None and (found["locations"] == "all" or location in found["locations"])
 
 
 def zones(arm: Arm, location: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from azsandbox.arm import errors
+from azsandbox.arm import errors, polling
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.operations import when
 from azsandbox.arm.provider import NameRule, Provider, action
@@ -169,8 +169,16 @@ class Workspaces(ResourceType):
     async def put(self, call: Call) -> Answer:
         answer = await super().put(call)
         if answer.status == 201 and call.api_version[:10] > OLD_FORM:
-            answer.headers["Location"] = call.full_url
+            running = call.arm.operations.of(str(call.id))
+            answer.headers["Location"] = call.url(call.path, call.query | {"t": running[0].id if running else ""})
+            answer.headers |= polling.delay(call.arm, 5)
         return answer
+
+    async def get(self, call: Call) -> Answer:
+        """GET; one that follows the Location of a PUT is 202 until the workspace is ready, or pollers stop too soon."""
+        if (token := call.query.get("t")) and (operation := call.arm.operations.get(token)) and operation.running:
+            return Answer(202, None, {"Location": call.full_url, **polling.delay(call.arm, 5)})
+        return await super().get(call)
 
     async def delete(self, call: Call) -> Answer:
         force = call.query.get("force", "").lower() == "true"

@@ -52,8 +52,9 @@ class VirtualNetworks(NetworkType):
                 out[key] = properties[key]
         out.setdefault("enableDdosProtection", False)
         wanted = properties.get("subnets")
-        call.private["_subnets"] = self._subnets(call, wanted, stored, out) if wanted is not None else None
-        if wanted is None:
+        if wanted is not None:
+            call.private["_subnets"] = self._subnets(call, wanted, stored, out)
+        else:
             for one in stored:
                 texts = [addresses.prefix(p, one.id) for p in subnets.prefixes(one.properties)]
                 addresses.check_subnet(one.name, texts, found, [], call.id.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.arm import errors, ids, preconditions
@@ -138,17 +139,16 @@ class ResourceGroups(ResourceType):
             )
         await work.wait()
 
-    async def _empty(self, work: Work) -> list[Stored]:
+    async def _empty(self, work: Work) -> Sequence[Stored]:
         arm = work.arm
         inside = [s for s in arm.resources.below(work.operation.resource) if _top(s)]
-        total, done = max(1, len(inside)), 0
-        for stored in sorted(inside, key=lambda s: (_rank(arm, s), s.id)):
+        ordered = sorted(inside, key=lambda s: (_rank(arm, s), s.id))
+        for done, stored in enumerate(ordered, 1):
             for operation in arm.operations.below(stored.id):
                 arm.operations.cancel(operation)
             await arm.type_of(stored.type).remove(arm, stored)
             arm.resources.delete(stored.id)
-            done += 1
-            work.progress(round(90 * done / total, 1), f"deleted {stored.name}")
+            work.progress(round(90 * done / len(ordered), 1), f"deleted {stored.name}")
         return [s for s in arm.resources.below(work.operation.resource) if _top(s)]
 
     @action("exportTemplate")

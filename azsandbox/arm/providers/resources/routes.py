@@ -20,9 +20,8 @@ async def answer(call: Call) -> Answer | None:
     parts = ids.segments(call.path)
     shape = "/".join(p.lower() if i % 2 == 0 else "*" for i, p in enumerate(parts))
     handler = ROUTES.get((call.method, shape))
-    if handler is None and parts[:1] and parts[0].lower() == "subscriptions" and len(parts) in (3, 4, 5):
-        if parts[2].lower() == "resourcegroups":
-            return await _group(call, parts)
+    if handler is None and shape.startswith("subscriptions/*/resourcegroups") and len(parts) <= 5:
+        return await _group(call, parts)
     if handler is None:
         return None
     return await handler(call, parts)
