@@ -32,6 +32,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("labkit: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        said = _azure_said(error)
+        if said is None:
+            raise
+        print(f"labkit: {said}", file=sys.stderr)
+        return WRONG
+
+
+def _azure_said(error: Exception) -> str | None:
+    """What Azure answered, if `error` is of its SDK, which is imported only where it is used."""
+    core = sys.modules.get("azure.core.exceptions")
+    if core is None or not isinstance(error, core.AzureError):
+        return None
+    return str(error).strip().splitlines()[0]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -118,7 +118,7 @@ def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
         poller = clients.containers.managed_clusters.begin_create_or_update(
             settings.resource_group,
             settings.cluster,
-            body(clients.subscription_id, _tenant(clients), settings),
+            body(clients.subscription_id, str(_claims(clients).get("tid", "")), settings),
         )
         wait(poller, f"Creating the cluster {settings.cluster}")
     for name in MAINTENANCE:
@@ -128,10 +128,11 @@ def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
     administer(clients, settings)
 
 
-def _tenant(clients: Clients) -> str:
+def _claims(clients: Clients) -> dict[str, Any]:
+    """Who is signed in, by the token that Azure Resource Manager is asked with."""
     from labkit.targets import ARM_SCOPE, token_claims
 
-    return str(token_claims(clients.credential.get_token(ARM_SCOPE).token).get("tid", ""))
+    return token_claims(clients.credential.get_token(ARM_SCOPE).token)
 
 
 def scope(subscription_id: str, settings: Settings) -> str:
@@ -158,7 +159,11 @@ def administer(clients: Clients, settings: Settings) -> None:
     where = scope(clients.subscription_id, settings)
     name = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{where}/{CLUSTER_ADMIN}/{clients.object_id}".lower()))
     role = f"/subscriptions/{clients.subscription_id}/providers/Microsoft.Authorization/roleDefinitions/{CLUSTER_ADMIN}"
-    parameters = RoleAssignmentCreateParameters(role_definition_id=role, principal_id=clients.object_id)
+    # Applications say so in the claim idtyp, people have none (Entra ID, "Access token claims reference").
+    kind = "ServicePrincipal" if _claims(clients).get("idtyp") == "app" else "User"
+    parameters = RoleAssignmentCreateParameters(
+        role_definition_id=role, principal_id=clients.object_id, principal_type=kind
+    )
     try:
         clients.authorization.role_assignments.create(where, name, parameters)
     except ResourceExistsError:

@@ -24,14 +24,19 @@ def headless() -> bool:
     return shell is None or getattr(shell, "kernel", None) is None
 
 
+def _display() -> Any:
+    """IPython's display, which has no types."""
+    from IPython.display import display
+
+    return display
+
+
 def show(html: str, text: str) -> None:
     """Show `html` with `text` as its plain form; text alone when headless."""
     if headless():
         print(text)
         return
-    from IPython.display import display
-
-    display({"text/html": html, "text/plain": text}, raw=True)
+    _display()({"text/html": html, "text/plain": text}, raw=True)
 
 
 def html_widget(html: str) -> Any:
@@ -43,9 +48,7 @@ def html_widget(html: str) -> Any:
 
 def show_widget(widget: Any) -> None:
     """Put a widget below the cell that runs."""
-    from IPython.display import display
-
-    display(widget)
+    _display()(widget)
 
 
 def announced(html: str) -> str:

@@ -338,7 +338,9 @@ FAULTS: list[tuple[str, str, Status, Seed]] = [
         "nodes in one zone",
         FAIL,
         both(
-            node(4, "labels", {"kubernetes.azure.com/agentpool": "user1", "topology.kubernetes.io/zone": "westeurope-1"}),
+            node(
+                4, "labels", {"kubernetes.azure.com/agentpool": "user1", "topology.kubernetes.io/zone": "westeurope-1"}
+            ),
             node(5, "labels", {"kubernetes.azure.com/agentpool": "user1", "topology.kubernetes.io/zone": "0"}),
         ),
     ),

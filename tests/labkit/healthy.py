@@ -185,7 +185,9 @@ def raw_node(name: str, pool_name: str, mode: str, zone: int) -> dict[str, Any]:
             },
         },
         "spec": {
-            "taints": [{"key": "CriticalAddonsOnly", "value": "true", "effect": "NoSchedule"}] if mode == "system" else []
+            "taints": [{"key": "CriticalAddonsOnly", "value": "true", "effect": "NoSchedule"}]
+            if mode == "system"
+            else []
         },
         "status": {
             "conditions": [
