@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         described |= {"object_id": persona["object_id"], "user": persona["user"], "user_name": persona["name"]}
     found = variables(described, options.persona)
     if options.json:
-        print(json.dumps(described | {"variables": found}, indent=1))
+        print(json.dumps(described | {"environment": found}, indent=1))
     else:
         for name, value in found.items():
             print(f"export {name}={shlex.quote(value)}")

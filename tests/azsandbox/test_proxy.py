@@ -166,4 +166,4 @@ def test_with_tunnel_other_hosts_are_reached(tmp_path: Path, neighbour: int) -> 
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
             connection.sendall(b"GET /through HTTP/1.0\r\n\r\n")
             assert b"200" in connection.recv(1000)
-        assert sandbox.env()["variables"]["SSL_CERT_FILE"].endswith("bundle.pem")
+        assert sandbox.env()["environment"]["SSL_CERT_FILE"].endswith("bundle.pem")
