@@ -44,6 +44,7 @@ class Access:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
+        self._held: tuple[int, list[tuple[str, str, Stored]]] = (-1, [])
 
     def definition(self, role: str) -> Document | None:
         """The role with that GUID (or full id): {"name", "properties": {roleName, permissions …}}."""
@@ -53,21 +54,30 @@ class Access:
         found = next((s for s in self._resources.all(DEFINITIONS) if s.name.lower() == guid), None)
         return found.body if found else None
 
+    def _all(self) -> list[tuple[str, str, Stored]]:
+        """Every assignment with its principal and scope, read again only when the bucket has changed."""
+        revision, held = self._held
+        if revision != self._resources.bucket.revision:
+            held = [
+                (s.body["properties"]["principalId"].lower(), s.body["properties"]["scope"], s)
+                for s in self._resources.all(ASSIGNMENTS)
+            ]
+            self._held = (self._resources.bucket.revision, held)
+        return held
+
     def assignments(self, principals: Iterable[str], scope: str) -> Iterator[Stored]:
         """Assignments to any of the principals (an identity and its groups) that hold at `scope`."""
         wanted = {p.lower() for p in principals}
-        for stored in self._resources.all(ASSIGNMENTS):
-            properties = stored.body["properties"]
-            if properties["principalId"].lower() in wanted and ids.within(scope, properties["scope"]):
+        for principal, held_at, stored in self._all():
+            if principal in wanted and ids.within(scope, held_at):
                 yield stored
 
     def assigned_within(self, principals: Iterable[str], scope: str) -> bool:
         """Whether any of the principals has a role at the scope, above it or anywhere below."""
         wanted = {p.lower() for p in principals}
         return any(
-            s.body["properties"]["principalId"].lower() in wanted
-            and (ids.within(s.body["properties"]["scope"], scope) or ids.within(scope, s.body["properties"]["scope"]))
-            for s in self._resources.all(ASSIGNMENTS)
+            principal in wanted and (ids.within(held_at, scope) or ids.within(scope, held_at))
+            for principal, held_at, _ in self._all()
         )
 
     def permissions(self, principals: Iterable[str], scope: str) -> list[dict[str, Any]]:

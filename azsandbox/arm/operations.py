@@ -9,7 +9,6 @@ again, so a type's `perform` must be idempotent.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 import uuid
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 COLLECTION = "operations"
 RUNNING = "InProgress"
+REMEMBERED = 2000  # ended operations, at most
 FINAL = ("Succeeded", "Failed", "Canceled")
 
 log = logging.getLogger("azsandbox.arm")
@@ -165,6 +165,7 @@ class Operations:
     def __init__(self, arm: Arm) -> None:
         self.arm, self.bucket = arm, arm.services.store
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._running = {o.id: o.resource for o in self.all() if o.running}
 
     def start(
         self, kind: str, resource: Stored, *, method: str, seconds: float, location: str = "", **data: Any
@@ -175,12 +176,18 @@ class Operations:
         )
         operation.seconds, operation.data = seconds, data
         operation.location = location or str(resource.body.get("location") or "")
+        if self.bucket.count(COLLECTION) > REMEMBERED:
+            self._forget(REMEMBERED // 2)
         self.save(operation)
         return operation
 
     def save(self, operation: Operation) -> None:
         """Writes the operation."""
         self.bucket.put(COLLECTION, operation.id, orjson.dumps(asdict(operation)))
+        if operation.running:
+            self._running[operation.id] = operation.resource
+        else:
+            self._running.pop(operation.id, None)
 
     def get(self, id_: str) -> Operation | None:
         """The operation of that id."""
@@ -193,11 +200,13 @@ class Operations:
 
     def of(self, resource: str) -> list[Operation]:
         """Operations in progress on the resource itself."""
-        return [o for o in self.all() if o.running and ids.same(o.resource, resource)]
+        found = [self.get(id_) for id_, on in self._running.items() if ids.same(on, resource)]
+        return [o for o in found if o is not None]
 
     def below(self, resource: str) -> list[Operation]:
         """Operations in progress on the resource or anything below it."""
-        return [o for o in self.all() if o.running and ids.within(o.resource, resource)]
+        found = [self.get(id_) for id_, on in self._running.items() if ids.within(on, resource)]
+        return [o for o in found if o is not None]
 
     def cancel(self, operation: Operation, error: ArmError | None = None) -> None:
         """Ends an operation as Canceled; its task stops."""
@@ -268,13 +277,14 @@ class Operations:
             self.arm.type_of(operation.type).ended(Work(self.arm, operation))
             self.save(operation)
 
-    def _forget(self) -> None:
-        """Drops operations that ended more than a day ago."""
+    def _forget(self, keep: int = REMEMBERED) -> None:
+        """Drops operations that ended more than a day ago, and the oldest of more than `keep`."""
         horizon = self.arm.services.clock.now() - dt.timedelta(days=1)
-        for operation in self.all():
-            if operation.end and when(operation.end) < horizon:
-                with contextlib.suppress(KeyError):
-                    self.bucket.delete(COLLECTION, operation.id)
+        ended = sorted((o for o in self.all() if o.end), key=lambda o: str(o.end))
+        surplus = max(0, len(ended) - keep)
+        for number, operation in enumerate(ended):
+            if number < surplus or when(str(operation.end)) < horizon:
+                self.bucket.delete(COLLECTION, operation.id)
 
 
 def when(text: str) -> dt.datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -67,8 +68,9 @@ class Resources:
 
     def below(self, scope: ResourceId | str, type_: str | None = None) -> list[Stored]:
         """Everything below `scope`, children and extensions too, in the order of ids; of one type if given."""
-        found = [_load(r.value, r.revision) for r in self.bucket.list(COLLECTION, _key(scope).rstrip("/") + "/")]
-        return [s for s in found if type_ is None or s.type.lower() == type_.lower()]
+        wanted = type_.lower() if type_ else None
+        records = self.bucket.list(COLLECTION, _key(scope).rstrip("/") + "/")
+        return [_load(r.value, r.revision) for r in records if wanted is None or type_of_key(r.key) == wanted]
 
     def children(self, parent: ResourceId | str, type_: str) -> list[Stored]:
         """The resources of the full type `type_` in `parent`: its children, or what extends it; for a resource group
@@ -103,6 +105,16 @@ class Resources:
             self.bucket.delete(COLLECTION, record.key)
         if self.bucket.get(COLLECTION, key):
             self.bucket.delete(COLLECTION, key)
+
+
+@functools.lru_cache(maxsize=65536)
+def type_of_key(key: str) -> str:
+    """The full type, in lower case, that a lower-case id tells; so that lists need not read what they leave out."""
+    _, found, tail = key.rpartition("/providers/")
+    if not found:
+        return ids.GROUPS.lower() if "/resourcegroups/" in key else ids.SUBSCRIPTIONS.lower()
+    namespace, *rest = tail.split("/")
+    return "/".join((namespace, *rest[::2]))
 
 
 def timestamp(clock: Clock) -> str:

@@ -23,6 +23,8 @@ async def answer(call: Call) -> Answer:
     if found := await routes.answer(call):
         return found
     target = ids.parse(call.path)
+    if target is None and ids.segments(call.path)[:1] == ["subscriptions"]:
+        raise errors.not_supported(f"{call.method} of '{call.path}'")
     if target is None or not target.types:
         raise errors.gateway(404, "InvalidResourceType", f"The resource path '{call.path}' could not be found.")
     resolve(call, target)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from azsandbox.arm import ids
 from azsandbox.arm.call import Call
 from azsandbox.arm.errors import ArmError
 from azsandbox.arm.operations import Style, status_only
 from azsandbox.arm.provider import NameRule
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored
+
+if TYPE_CHECKING:
+    from azsandbox.arm.provider import Arm
 
 STYLE = Style(
     status_path="/subscriptions/{subscription}/providers/Microsoft.Network/locations/{location}/operations/{id}",
@@ -46,12 +50,23 @@ class NetworkType(ResourceType):
 
     def present(self, call: Call, stored: Stored) -> Document:
         out: Document = {"name": stored.name, "id": stored.id, "etag": f'W/"{stored.etag}"'}
-        return out | stored.body
+        out |= stored.body
+        if self.attached_by and (subnets := attached(call.arm, stored.id, self.attached_by)):
+            out["properties"] = out["properties"] | {"subnets": subnets}
+        return out
+
+    attached_by = ""  # the key by which subnets refer to it
 
     @staticmethod
     def guid(current: Stored | None) -> str:
         """The resourceGuid: kept from the first write on."""
         return str(current.properties["resourceGuid"]) if current else str(uuid.uuid4())
+
+
+def attached(arm: Arm, id_: str, key: str) -> list[Document]:
+    """The subnets that refer to a resource by `key`, as references."""
+    found = arm.resources.all("Microsoft.Network/virtualNetworks/subnets")
+    return [{"id": s.id} for s in found if ids.same(reference(s.properties.get(key)) or "", id_)]
 
 
 def reference(value: Any) -> str | None:

@@ -59,6 +59,14 @@ class NetworkSecurityGroups(NetworkType):
     name = "networkSecurityGroups"
     tracked = True
     removal_rank = 95
+    attached_by = "networkSecurityGroup"
+
+    def present(self, call: Call, stored: Stored) -> Document:
+        out = super().present(call, stored)
+        properties = dict(out["properties"])
+        for kind in ("securityRules", "defaultSecurityRules"):
+            properties[kind] = [{"name": r["name"], "id": r["id"], "etag": out["etag"], **r} for r in properties[kind]]
+        return out | {"properties": properties}
 
     async def accept(self, call: Call, current: Stored | None) -> Document:
         rules = [self._rule(call, rule) for rule in call.properties.get("securityRules") or []]

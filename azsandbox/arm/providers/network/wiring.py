@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azsandbox.arm.call import Call
-from azsandbox.arm.providers.network.base import NetworkType
+from azsandbox.arm.providers.network.base import NetworkType, attached, refusal
 from azsandbox.arm.resources import Document, Stored
 
 
@@ -13,6 +13,14 @@ class RouteTables(NetworkType):
     name = "routeTables"
     tracked = True
     removal_rank = 95
+    attached_by = "routeTable"
+
+    async def check_delete(self, call: Call, current: Stored) -> None:
+        if used := attached(call.arm, current.id, self.attached_by):
+            raise refusal(
+                "InUseRouteTableCannotBeDeleted",
+                f"Route table {current.name} is in use and cannot be deleted. Used by: {used[0]['id']}.",
+            )
 
     async def accept(self, call: Call, current: Stored | None) -> Document:
         properties = call.properties
@@ -44,6 +52,14 @@ class NatGateways(NetworkType):
     tracked = True
     zonal = True
     removal_rank = 95
+    attached_by = "natGateway"
+
+    async def check_delete(self, call: Call, current: Stored) -> None:
+        if used := attached(call.arm, current.id, self.attached_by):
+            raise refusal(
+                "InUseNatGatewayCannotBeDeleted",
+                f"Nat Gateway {current.id} cannot be deleted because it is in use by the following subnet(s): {used[0]['id']}.",
+            )
 
     async def accept(self, call: Call, current: Stored | None) -> Document:
         properties = call.properties
