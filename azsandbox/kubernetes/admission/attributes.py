@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Object, User
 from azsandbox.kubernetes.resources import Resource
 
@@ -30,3 +32,11 @@ class Attributes:
     def of(self, group: str, *kinds: str) -> bool:
         """Whether the resource is one of a group's kinds."""
         return self.resource.group == group and self.resource.kind in kinds
+
+    def forbidden(self, cause: str) -> StatusError:
+        """403 as an admission controller says it."""
+        name = self.name
+        if not name and self.obj is not None:
+            meta = self.obj.get("metadata") or {}
+            name = meta.get("name") or meta.get("generateName") or "Unknown"
+        return errors.forbidden(self.resource.name, name, cause, self.resource.group)

@@ -83,7 +83,6 @@ def stateful_set(obj: Object) -> None:
         put_absent(strategy, "rollingUpdate", {})
     if strategy["type"] == "RollingUpdate" and strategy.get("rollingUpdate") is not None:
         put_absent(strategy["rollingUpdate"], "partition", 0)
-        put_absent(strategy["rollingUpdate"], "maxUnavailable", 1)
     retention = _part(spec, "persistentVolumeClaimRetentionPolicy")
     put(retention, "whenDeleted", "Retain")
     put(retention, "whenScaled", "Retain")
