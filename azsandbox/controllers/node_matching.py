@@ -39,7 +39,7 @@ def untolerated(tolerations: Sequence[Object], taints: Iterable[Object], effects
 def requirement_matches(requirement: Object, labels: Mapping[str, str]) -> bool:
     """Whether labels meet one requirement of a node selector term."""
     key, operator = requirement["key"], requirement["operator"]
-    values = requirement.get("values") or ()
+    values: list[str] = requirement.get("values") or []
     if operator == "In":
         return labels.get(key) in values if key in labels else False
     if operator == "NotIn":
