@@ -1,0 +1,103 @@
+"""The baseline as SDK objects says what the settings say, and passes its own checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labkit.azure import cluster, network, node_pools, resource_group, steps, workspace
+from labkit.checks import catalogue
+from labkit.checks.core import Status, run
+from labkit.errors import LessonError
+from labkit.settings import Settings
+from tests.labkit.healthy import SUBSCRIPTION, VNET, evidence
+
+
+def test_the_network_has_the_ranges_of_the_settings() -> None:
+    body = network.body(Settings()).as_dict()["properties"]
+    assert body["addressSpace"]["addressPrefixes"] == ["10.10.0.0/16"]
+    nodes, containers = body["subnets"]
+    assert (nodes["name"], nodes["properties"]["addressPrefix"]) == ("snet-aks-baseline", "10.10.0.0/22")
+    assert containers["properties"]["delegations"][0]["properties"]["serviceName"] == network.ACI_DELEGATION
+    assert network.subnet_id(SUBSCRIPTION, Settings()) == f"{VNET}/subnets/snet-aks-baseline"
+
+
+def test_group_and_workspace_are_the_settings_own() -> None:
+    group = resource_group.body(Settings()).as_dict()
+    assert group["location"] == "westeurope"
+    assert group["tags"] == resource_group.TAGS
+    assert workspace.body(Settings()).as_dict()["properties"]["retentionInDays"] == 30
+
+
+def test_what_the_lab_makes_passes_the_checks_that_it_can_pass() -> None:
+    """The bodies laid over what AKS fills in; what is left is a choice of the series that the checks warn of."""
+    settings = Settings({"cluster": {"authorized_ip_ranges": ["203.0.113.7/32"]}})
+    seen = evidence(settings)
+    made = cluster.body(SUBSCRIPTION, "tenant", settings).as_dict()
+    answer = seen.sources["cluster"]
+    answer["sku"], answer["identity"] = made["sku"], made["identity"]
+    for key, value in made["properties"].items():
+        if key != "agentPoolProfiles":
+            answer["properties"][key] = (
+                {**answer["properties"].get(key, {}), **value} if isinstance(value, dict) else value
+            )
+    pools = answer["properties"]["agentPoolProfiles"]
+    for index, (pool, mode) in enumerate(((settings.system_pool, "System"), (settings.user_pool, "User"))):
+        properties = node_pools.body(SUBSCRIPTION, settings, pool, mode).as_dict()["properties"]
+        # The nodes of the healthy seed stay, so the counts do.
+        pools[index] |= {key: value for key, value in properties.items() if key != "count"}
+    found = {check.id: run(check, seen).status for check in catalogue.select()}
+    assert found.pop("cluster.managed-identity") is Status.WARN
+    assert found.pop("cluster.system-pool-count") is Status.WARN
+    assert found.pop("cluster.local-accounts") is Status.FAIL
+    assert {check_id for check_id, status in found.items() if status is not Status.PASS} == set()
+
+
+def test_the_windows_have_the_names_that_aks_looks_for() -> None:
+    assert set(cluster.MAINTENANCE) == {"aksManagedAutoUpgradeSchedule", "aksManagedNodeOSUpgradeSchedule"}
+    window = cluster.maintenance(Settings()).as_dict()["properties"]["maintenanceWindow"]
+    assert window["durationHours"] >= 4
+
+
+def test_a_cluster_that_is_written_again_keeps_its_pools() -> None:
+    from azure.mgmt.containerservice.models import ManagedClusterAgentPoolProfile
+
+    mine = [ManagedClusterAgentPoolProfile(name="mine", mode="System")]
+    body = cluster.body(SUBSCRIPTION, "tenant", Settings(), mine).as_dict()
+    assert [pool["name"] for pool in body["properties"]["agentPoolProfiles"]] == ["mine"]
+
+
+class Module:
+    """A step that notes what is asked of it."""
+
+    def __init__(self, there: bool, log: list[str], name: str) -> None:
+        self.there, self.log, self.name = there, log, name
+
+    def exists(self, clients: Any, settings: Any) -> bool:
+        self.log.append(f"exists {self.name}")
+        return self.there
+
+    def ensure(self, clients: Any, settings: Any, wait: Any) -> None:
+        self.log.append(f"ensure {self.name}")
+
+
+def test_the_steps_up_to_a_lesson_are_made_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    made = tuple(
+        steps.Step(lesson, name, Module(there, log, name))
+        for lesson, name, there in (("11", "a", True), ("11", "b", False), ("12", "c", False), ("13", "d", False))
+    )
+    monkeypatch.setattr(steps, "STEPS", made)
+    missing = steps.missing("12", None, None)  # type: ignore[arg-type]
+    assert [step.title for step in missing] == ["b", "c"]
+    # What stands on a missing step is not asked for: there is nothing that it could be in.
+    assert log == ["exists a", "exists b"]
+    log.clear()
+    steps.make("12", None, None, None)  # type: ignore[arg-type]
+    assert log == ["ensure a", "ensure b", "ensure c"]
+
+
+def test_a_lesson_that_makes_nothing_is_named() -> None:
+    with pytest.raises(LessonError, match="lesson '51' makes nothing"):
+        steps.up_to("51")

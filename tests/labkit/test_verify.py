@@ -1,0 +1,91 @@
+"""The runner of lessons: solutions filled in, each run in a kernel of its own, a line for each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit import verify
+from labkit.errors import LessonError
+
+
+def write(folder: Path, name: str, cells: list[tuple[str, dict[str, Any]]]) -> Path:
+    verify._quick_import()
+    import nbformat
+
+    notebook: Any = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]
+    notebook.cells = [nbformat.v4.new_code_cell(source, metadata=metadata) for source, metadata in cells]  # type: ignore[no-untyped-call]
+    path = folder / f"{name}.ipynb"
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+    return path
+
+
+def solve(folder: Path, name: str, text: str) -> None:
+    (folder / "solutions").mkdir(exist_ok=True)
+    (folder / "solutions" / f"{name}.toml").write_text(text)
+
+
+EXERCISE = {"labkit": {"exercise": "taint"}}
+
+
+def test_the_solution_takes_the_place_of_the_exercise(tmp_path: Path) -> None:
+    path = write(tmp_path, "12-x", [("a = 1", {}), ("taint = ...", EXERCISE)])
+    solve(tmp_path, "12-x", '[taint]\ncode = """\ntaint = "yes"\n"""\n')
+    assert [cell.source for cell in verify.filled(path).cells] == ["a = 1", 'taint = "yes"']
+
+
+def test_an_exercise_without_a_solution_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "12-x", [("taint = ...", EXERCISE)])
+    with pytest.raises(LessonError, match=r"the exercise 'taint' has no solution in 12-x\.toml"):
+        verify.filled(path)
+
+
+def test_a_solution_without_an_exercise_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "12-x", [("a = 1", {})])
+    solve(tmp_path, "12-x", '[taint]\ncode = ""\n')
+    with pytest.raises(LessonError, match="has no exercise 'taint'"):
+        verify.filled(path)
+
+
+def test_what_is_no_notebook_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "12-x.ipynb"
+    path.write_text("{")
+    with pytest.raises(LessonError, match=r"12-x\.ipynb is not a notebook"):
+        verify.read(path)
+
+
+def test_lessons_are_found_in_order_and_by_their_beginnings(tmp_path: Path) -> None:
+    for name in ("13-b", "00-a", "notes", "1-c"):
+        (tmp_path / f"{name}.ipynb").write_text("")
+    assert [path.stem for path in verify.find(tmp_path)] == ["00-a", "13-b"]
+    assert [path.stem for path in verify.find(tmp_path, ["13"])] == ["13-b"]
+
+
+def test_lessons_run_twice_and_a_failure_is_a_line_and_an_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(
+        tmp_path,
+        "00-good",
+        [
+            ("import os; assert os.environ['LABKIT_HEADLESS'] == '1'; import labkit", {}),
+            ("1 / 0", {"tags": ["raises-exception"]}),
+        ],
+    )
+    write(tmp_path, "11-bad", [("raise ValueError('first line\\nsecond')", {})])
+    assert verify.run(tmp_path, times=2) == 1
+    good, again, bad, worse, total = capsys.readouterr().out.splitlines()
+    assert "00-good" in good
+    assert "run 1  passed" in good
+    assert "2 cells" in good
+    assert "run 2  passed" in again
+    assert bad.endswith("ValueError: first line")
+    assert "run 2  failed" in worse
+    assert total.startswith("2 of 4 runs passed")
+
+
+def test_no_lessons_are_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify.run(tmp_path) == verify.NO_LESSONS
+    assert "no lessons" in capsys.readouterr().err
