@@ -106,6 +106,11 @@ def invalid(field: str, value: Any, detail: str) -> FieldError:
     return FieldError(INVALID, field, value, detail)
 
 
+def omitted(field: str, detail: str) -> FieldError:
+    """Invalid, without the value."""
+    return FieldError(INVALID, field, _OMITTED, detail)
+
+
 def forbidden(field: str, detail: str) -> FieldError:
     return FieldError(FORBIDDEN, field, "", detail)
 
