@@ -26,11 +26,11 @@ def put(source: str, path: str, value: Any) -> Seed:
         *parents, last = path.split(".")
         for key in parents:
             target = target[int(key)] if isinstance(target, list) else target.setdefault(key, {})
-        key = int(last) if isinstance(target, list) else last
+        end: int | str = int(last) if isinstance(target, list) else last
         if value is GONE:
-            del target[key]
+            del target[end]
         else:
-            target[key] = value
+            target[end] = value
 
     return seed
 

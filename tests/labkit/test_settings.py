@@ -130,7 +130,7 @@ def test_a_value_that_is_refused_changes_nothing() -> None:
     with pytest.raises(AttributeError, match="no setting 'regoin'"):
         settings.regoin = "x"
     with pytest.raises(AttributeError, match="no key 'mincount'"):
-        settings.system_pool.mincount = 1  # type: ignore[attr-defined]
+        settings.system_pool.mincount = 1
 
 
 def test_a_class_gives_each_learner_names_of_their_own() -> None:

@@ -53,7 +53,7 @@ def test_nodes_and_pods_are_shown_in_kubectls_words() -> None:
     row = rows.node(node)
     assert row["status"] == "Ready,SchedulingDisabled"
     assert row["taints"] == ["CriticalAddonsOnly=true:NoSchedule"]
-    pending = {
+    pending: dict[str, Any] = {
         "metadata": {"name": "web", "namespace": "default"},
         "spec": {},
         "status": {
