@@ -156,12 +156,12 @@ class Clusters:
         """Ports on loopback that clusters listen on."""
         return [cluster.port for cluster in self._running.values() if cluster.port]
 
-    def app(self, fqdn: str) -> Any:
-        """The ASGI application of the running cluster that is reached by a host name, or None."""
+    def port(self, fqdn: str) -> int | None:
+        """The port on loopback of the running cluster that clients reach by a host name, or None."""
         for cluster_id, cluster in self._running.items():
             record = self._record(cluster_id)
             if record is not None and record["fqdn"] == fqdn.lower():
-                return cluster.listener
+                return cluster.port or None
         return None
 
     # --- inside

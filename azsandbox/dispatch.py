@@ -37,17 +37,14 @@ class Dispatch:
     def __init__(self) -> None:
         self._exact: dict[str, App] = {}
         self._suffixes: dict[str, App] = {}
-        self._quiet: set[str] = set()
 
-    def serve(self, pattern: str, app: App, *, quiet: bool = False) -> None:
-        """Has `app` answer for `pattern`: a host name, or `*.suffix` for all below one. `quiet` keeps it out of the log."""
+    def serve(self, pattern: str, app: App) -> None:
+        """Has `app` answer for `pattern`: a host name, or `*.suffix` for all below one."""
         pattern = pattern.lower()
         if pattern.startswith("*."):
             self._suffixes[pattern[1:]] = app
         else:
             self._exact[pattern] = app
-        if quiet:
-            self._quiet.add(pattern)
 
     def owner(self, host: str) -> App | None:
         """The application for a host name without port, or None."""
@@ -66,7 +63,7 @@ class Dispatch:
         if app is None:
             await refuse(scope, receive, send, 404, "HostNotServed", self.explain(host))
             return
-        if scope["type"] != "http" or any(host == p or (p[0] == "*" and host.endswith(p[1:])) for p in self._quiet):
+        if scope["type"] != "http":
             await app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
@@ -108,15 +105,6 @@ def endpoint(arm: App, entra: App) -> App:
             scope["path"] = path
         is_entra = _ENTRA_PATH.match(path) and not _ARM_PATH.match(path)
         await (entra if is_entra else arm)(scope, receive, send)
-
-    return app
-
-
-def unavailable(what: str) -> App:
-    """An application that answers 503 in ARM's envelope until `what` is there."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await refuse(scope, receive, send, 503, "ServiceUnavailable", f"{what} is not available in this sandbox.")
 
     return app
 

@@ -23,19 +23,23 @@ import uuid
 from email.utils import formatdate
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from azsandbox.certificates import Authority
 from azsandbox.clock import Clock, Speed
-from azsandbox.dispatch import App, Dispatch, Receive, Scope, Send, endpoint, unavailable
+from azsandbox.dispatch import App, Dispatch, endpoint
 from azsandbox.home import Home
 from azsandbox.proxy import Proxy
 from azsandbox.store import Bucket, Store
+
+if TYPE_CHECKING:
+    from azsandbox.clusters import Clusters
 
 log = logging.getLogger("azsandbox.host")
 
 ADDRESS = "127.0.0.1"
 PORTS = range(20000, 32000)  # below the ephemeral range, so that no outgoing connection holds a port when we come back
+CLUSTER_HOSTS = ".azmk8s.io"  # <prefix>.hcp.<region>.azmk8s.io, and private clusters' names
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 0.5  # what requests under way get when the sandbox stops
 
@@ -72,7 +76,7 @@ class Host:
         self.tls_port = port or 0
         self.proxy_port = 0
         self.arm: Any = None
-        self.clusters: Any = None
+        self._clusters: Clusters | None = None
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopped = asyncio.Event()
@@ -90,6 +94,15 @@ class Host:
         from azsandbox.entra import Entra
 
         return Entra(self.state.bucket("entra"), self.clock, self.tenant_id, self.subscription_id)
+
+    @property
+    def clusters(self) -> Clusters:
+        """The Kubernetes clusters. Made when first asked for: their API server takes a while to import."""
+        if self._clusters is None:
+            from azsandbox.clusters import Clusters
+
+            self._clusters = Clusters(self)
+        return self._clusters
 
     @property
     def owner_ids(self) -> tuple[str, ...]:
@@ -125,7 +138,7 @@ class Host:
         def http() -> asyncio.Protocol:
             return HttpToolsProtocol(config=config, server_state=self._connections, app_state={})
 
-        self.proxy = Proxy(self.dispatch, self.authority, http, self.ports, self.tunnel)
+        self.proxy = Proxy(self.dispatch, self.authority, http, self.ports, self._api_server, self.tunnel)
         ports = self._setting("ports") or {}
         first = random.choice(PORTS)  # noqa: S311 - a port, not a secret
         context = self.authority.context("localhost", ADDRESS, "::1")
@@ -134,10 +147,10 @@ class Host:
         self._set("ports", {"tls": self.tls_port, "proxy": self.proxy_port})
         self.entra.listens(f"https://localhost:{self.tls_port}", f"http://{ADDRESS}:{self.proxy_port}")
         self._spawn(self._tick(config.encoded_headers))
-        if self.arm is not None and hasattr(self.arm, "start"):
+        if hasattr(self.arm, "start"):
             await _maybe(self.arm.start())
-        if self.clusters is not None:
-            self._spawn(_maybe(self.clusters.restore()))
+        if self.state.bucket("clusters").count("clusters"):
+            self._spawn(self.clusters.restore())
         self._write_environment()
         log.info("listening: %s, proxy http://%s:%s", f"https://localhost:{self.tls_port}", ADDRESS, self.proxy_port)
 
@@ -155,7 +168,7 @@ class Host:
         log.info("stopping")
         for server in self._servers:
             server.close()
-        for part in (self.clusters, self.arm):
+        for part in (self.arm, self._clusters):
             if part is not None and hasattr(part, "close"):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GRACE_SECONDS):
@@ -177,48 +190,30 @@ class Host:
     def ports(self) -> set[int]:
         """Ports on loopback that are the sandbox's own."""
         own = {self.tls_port, self.proxy_port}
-        return own | set(self.clusters.ports()) if self.clusters is not None else own
+        return own | set(self._clusters.ports()) if self._clusters is not None else own
+
+    def _api_server(self, host: str) -> int | None:
+        """The port of the API server behind a cluster's host name; 0 when no cluster of that name runs; None for a
+        name that is not a cluster's."""
+        if not host.endswith(CLUSTER_HOSTS):
+            return None
+        return (self._clusters.port(host) if self._clusters is not None else None) or 0
 
     # --- parts
 
     def _build(self) -> None:
         """Makes the services and enters them in the table of hosts."""
         entra = self.entra.app
-        self.clusters = self._make_clusters()
-        self.arm = self._make_arm()
-        arm: App = self.arm.app if self.arm is not None else unavailable("Resource Manager")
+        from azsandbox.arm import Arm
+
+        self.arm = Arm(self)
+        arm: App = self.arm.app
         both = endpoint(arm, entra)
         for name in ("localhost", ADDRESS, "::1"):
             self.dispatch.serve(name, both)
         self.dispatch.serve("management.azure.com", arm)
         for name in ("login.microsoftonline.com", "graph.microsoft.com", "169.254.169.254"):
             self.dispatch.serve(name, entra)
-        self.dispatch.serve("*.azmk8s.io", self._cluster, quiet=True)
-
-    def _make_clusters(self) -> Any:
-        from azsandbox.clusters import Clusters
-
-        return Clusters(self)
-
-    def _make_arm(self) -> Any:
-        try:
-            from azsandbox.arm.arm import Arm
-
-            return Arm(self)
-        except (ImportError, SyntaxError):
-            log.exception("Resource Manager is not available")
-            return None
-
-    async def _cluster(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands a request for *.hcp.<region>.azmk8s.io to the API server of the cluster of that name."""
-        from azsandbox.dispatch import header, host_name, refuse
-
-        fqdn = host_name(header(scope, b"host"))
-        app = self.clusters.app(fqdn) if self.clusters is not None else None
-        if app is None:
-            await refuse(scope, receive, send, 404, "ClusterNotFound", f"No running cluster answers at {fqdn!r}.")
-            return
-        await app(scope, receive, send)
 
     # --- listening
 
@@ -294,12 +289,6 @@ def _new_ids() -> dict[str, str]:
 async def _maybe(result: Any) -> Any:
     """Awaits what may be awaited."""
     return await result if asyncio.iscoroutine(result) or asyncio.isfuture(result) else result
-
-
-def _only_absent(error: ImportError, package: str) -> None:
-    """Lets the absence of `package` itself pass; any other missing module is a fault."""
-    if not (error.name or "").startswith(package):
-        raise error
 
 
 def serve(home: Home, speed: Speed | None = None, *, port: int | None = None, tunnel: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Mode B: the HTTP proxy through which unchanged clients reach the sandbox by Azure's own host names.
 
 `CONNECT` to a host that the sandbox owns ends here in TLS with a certificate of the installation's authority;
-to a port of the sandbox on loopback it is passed through. Plain-http requests (169.254.169.254, the managed
+to a cluster's host name, or a port of the sandbox on loopback, it is passed through. Plain-http requests (169.254.169.254, the managed
 identity endpoint) are answered on the same port. Everything else is refused, unless tunnelling was asked for.
 """
 
@@ -31,6 +31,7 @@ class Proxy:
     authority: Authority
     http: Callable[[], asyncio.Protocol]  # a new HTTP server connection
     ports: Callable[[], set[int]]  # the sandbox's own ports on loopback
+    api_server: Callable[[str], int | None]  # a cluster's port by its host name; 0: none runs, None: not a cluster's
     tunnel: bool = False
 
     def connection(self) -> ProxyConnection:
@@ -90,6 +91,13 @@ class ProxyConnection(asyncio.Protocol):
         port = int(port_text) if port_text.isdigit() else 443
         if host not in LOOPBACK and self.proxy.dispatch.owner(host) is not None:
             self._begin(self._terminate(host))
+            return
+        api_server = self.proxy.api_server(host)
+        if api_server:  # its TLS is its own: it has its own authority, and asks for client certificates
+            self._begin(self._tunnel("127.0.0.1", api_server))
+            return
+        if api_server == 0:
+            self._answer("503 Service Unavailable", f"No running cluster of the sandbox answers at {host}.")
             return
         refusal = self.proxy.refusal(host, port)
         if refusal:
