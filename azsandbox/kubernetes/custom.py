@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.apply.typed import ABSENT
+from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import Object, Request
 from azsandbox.kubernetes.resources import Resource
+from azsandbox.kubernetes.schema import crds, structural
+from azsandbox.kubernetes.schema.custom_rules import validate_rules
+from azsandbox.kubernetes.schema.custom_values import validate, validate_embedded, validate_lists
+from azsandbox.kubernetes.schema.decode import Decoded, DecodeError, judge, read, refusal
+from azsandbox.kubernetes.schema.definitions import Type
+from azsandbox.kubernetes.schema.json_text import plain, repeated_fields
+from azsandbox.kubernetes.schema.structural import Schema
+from azsandbox.kubernetes.validation import formats, metadata
+from azsandbox.kubernetes.validation.errors import TYPE_INVALID, FieldError, invalid
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
-    from azsandbox.kubernetes.validation.errors import FieldError
+
+log = logging.getLogger(__name__)
+
+DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+_MEDIA = ("application/json", "application/yaml", "application/x-yaml")
 
 
 class CustomResources:
@@ -18,27 +37,194 @@ class CustomResources:
 
     def __init__(self, server: ApiServer) -> None:
         self.server = server
+        self._versions: dict[tuple[str, str, str], Object] = {}  # group, version, plural → the version of the CRD
+        self._types: dict[tuple[str, str, str], Type] = {}
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._served: dict[str, Resource] = {}
 
     async def start(self) -> None:
-        return None
+        """Serves the definitions that there are, and from now on every change of them."""
+        resource = self.server.resource(DEFINITIONS)
+        self.server.registry.on_write(resource.collection, self._changed.set)
+        self.refresh()
+        self._task = asyncio.create_task(self._follow(), name="custom resource definitions")
 
     async def stop(self) -> None:
-        return None
+        """Ends following changes."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
 
-    def type_of(self, resource: Resource) -> Any:
-        raise errors.page_not_found()
+    async def _follow(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                self.refresh()
+            except Exception:
+                log.exception("custom resource definitions")
 
-    def decode(self, request: Request, resource: Resource) -> Any:
-        raise errors.page_not_found()
+    def refresh(self) -> None:
+        """Judges names, establishes definitions, and puts their resources in the place of those served before."""
+        resource = self.server.resource(DEFINITIONS)
+        objects = self.server.registry.objects(resource)
+        for index, crd in enumerate(objects):
+            if crd["metadata"].get("deletionTimestamp"):
+                continue
+            judged = crds.with_status(crd, objects, now())
+            if judged.get("status") != crd.get("status"):
+                judged["metadata"].pop("managedFields", None)
+                if crd["metadata"].get("managedFields"):
+                    judged["metadata"]["managedFields"] = crd["metadata"]["managedFields"]
+                with contextlib.suppress(errors.StatusError):
+                    objects[index] = self.server.registry.replace(resource, judged, crd["metadata"]["resourceVersion"])
+        found: list[Resource] = []
+        self._versions.clear()
+        self._types.clear()
+        for crd in objects:
+            if not crds.is_established(crd):
+                continue
+            found += crds.resources_of(crd)
+            for version in crd["spec"]["versions"]:
+                self._versions[crd["spec"]["group"], version["name"], crd["spec"]["names"]["plural"]] = version
+        served = {item.collection: item for item in found}
+        for collection, gone in self._served.items():
+            if collection not in served:
+                self._clear(gone)
+        self._served = served
+        self.server.resources.replace_custom(found)
 
-    def default(self, resource: Resource, obj: Object) -> None:
-        return None
+    def _clear(self, resource: Resource) -> None:
+        """Removes the objects of a definition that is gone."""
+        for obj in self.server.registry.objects(resource):
+            with contextlib.suppress(errors.StatusError):
+                self.server.registry.remove(resource, obj)
 
-    def validate_create(self, resource: Resource, obj: Object) -> list[FieldError]:
-        return []
+    # --- what a definition says
 
-    def validate_update(self, resource: Resource, new: Object, old: Object, subresource: str) -> list[FieldError]:
-        return []
+    def _version(self, resource: Resource) -> Object:
+        return self._versions.get((resource.group, resource.version, resource.name)) or {}
+
+    def schema_of(self, resource: Resource) -> Schema | None:
+        """The schema of a resource's version."""
+        return (self._version(resource).get("schema") or {}).get("openAPIV3Schema")
+
+    def type_of(self, resource: Resource) -> Type:
+        key = (resource.group, resource.version, resource.name)
+        found = self._types.get(key)
+        if found is None:
+            found = structural.type_from(self.schema_of(resource), self.server.types.definitions)
+            self._types[key] = found
+        return found
 
     def scale_paths(self, resource: Resource) -> dict[str, str]:
-        return {}
+        """Where replicas and selector lie: specReplicasPath, statusReplicasPath, labelSelectorPath."""
+        return (self._version(resource).get("subresources") or {}).get("scale") or {}
+
+    def columns(self, resource: Resource) -> list[Object]:
+        """The columns of a table after the name; without any of its own a resource shows its age."""
+        found = self._version(resource).get("additionalPrinterColumns")
+        if found:
+            return list(found)
+        description = (
+            "CreationTimestamp is a timestamp representing the server time when this object was created. It is not "
+            "guaranteed to be set in happens-before order across separate operations. Clients may not set this value. "
+            "It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. "
+            "More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
+        )
+        return [{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": description}]
+
+    def deprecation(self, resource: Resource) -> str:
+        """The warning for a version that is deprecated, "" for another."""
+        version = self._version(resource)
+        if not version.get("deprecated"):
+            return ""
+        if version.get("deprecationWarning"):
+            return str(version["deprecationWarning"])
+        text = f"{resource.api_version} {resource.kind} is deprecated"
+        names = [item.version for item in self.server.resources if item.collection == resource.collection]
+        newer = [name for name in names if not self._versions[resource.group, name, resource.name].get("deprecated")]
+        if newer and crds.version_order(newer[0]) < crds.version_order(resource.version):
+            text += f"; use {resource.group}/{newer[0]} {resource.kind}"
+        return text
+
+    # --- reading
+
+    def decode(self, request: Request, resource: Resource) -> Decoded:
+        """The object in a request's body, pruned to its schema. Raises 400 or 415."""
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower() or "application/json"
+        if media not in _MEDIA:
+            raise errors.unsupported_media_type(("application/json", "application/yaml"))
+        parsed, actual = read(resource.gvk, request.body, media)
+        if not parsed.value.get("kind"):
+            text = f"Object 'Kind' is missing in '{request.body.decode('utf-8', 'replace')}'"
+            raise refusal(resource.gvk, None, request.body, text)
+        if actual.kind != resource.kind or actual.group != resource.group:
+            text = f"the object provided is unrecognized: {actual.kind}"
+            raise errors.bad_request(text)
+        if actual.version != resource.version:
+            raise errors.bad_request(
+                f"the API version in the data ({actual.api_version}) does not match the expected API version "
+                f"({resource.api_version})"
+            )
+        strict = parsed.strict + repeated_fields(parsed.value)
+        try:
+            obj, unknown = self._read(resource, plain(parsed.value))
+        except DecodeError as error:
+            raise refusal(resource.gvk, actual, request.body, str(error)) from None
+        validation = request.param("fieldValidation") or "Warn"
+        return Decoded(obj, judge(resource.gvk, actual, strict + unknown, validation))
+
+    def _read(self, resource: Resource, obj: Object) -> tuple[Object, list[str]]:
+        """An object with its metadata read and its unknown fields dropped, and errors of strict decoding."""
+        schema = self.schema_of(resource)
+        unknown = structural.coerce_metadata(self.server.types.definitions, schema, obj)
+        pruned = structural.prune(schema, obj, whole=True)
+        structural.apply_defaults(schema, obj)
+        return obj, [*unknown, *(f'unknown field "{path}"' for path in sorted(pruned))]
+
+    def patch_reader(self, resource: Resource) -> Callable[[Any, bool], tuple[Object, list[str]]]:
+        """Reads a patched object back; another kind or version is 422."""
+
+        def read_back(value: Any, kind_counts: bool) -> tuple[Object, list[str]]:
+            if not isinstance(value, dict):
+                raise DecodeError("json: cannot unmarshal array into Go value of type map[string]interface {}")
+            for field, wanted in (("kind", resource.kind), ("apiVersion", resource.api_version)):
+                if value.get(field) != wanted:
+                    found = [invalid(field, value.get(field, ""), f"must be {wanted}")]
+                    kind = str(value.get("kind", ""))
+                    name = (value.get("metadata") or {}).get("name", "")
+                    raise errors.invalid(kind, resource.group, name, found)
+            return self._read(resource, plain(value))
+
+        return read_back
+
+    def coerced(self, resource: Resource, obj: Object) -> Object:
+        """A merged object as it is stored. Raises 500 for metadata that cannot be read."""
+        try:
+            return self._read(resource, plain(obj))[0]
+        except DecodeError as error:
+            raise errors.plain_500(str(error)) from None
+
+    def default(self, resource: Resource, obj: Object) -> None:
+        structural.apply_defaults(self.schema_of(resource), obj)
+
+    # --- validation
+
+    def validate_create(self, resource: Resource, obj: Object) -> list[FieldError]:
+        found = metadata.on_create(obj["metadata"], resource.namespaced, formats.dns_subdomain)
+        return found + self._validate(resource, obj, ABSENT)
+
+    def validate_update(self, resource: Resource, new: Object, old: Object, subresource: str) -> list[FieldError]:
+        found = metadata.on_update(new["metadata"], old["metadata"])
+        return found + self._validate(resource, new, old)
+
+    def _validate(self, resource: Resource, obj: Object, old: Any) -> list[FieldError]:
+        schema = self.schema_of(resource)
+        values = validate(schema, obj, old)
+        found = values + validate_embedded(schema, obj) + validate_lists(schema, obj)
+        if any(error.type == TYPE_INVALID for error in values):
+            return found  # rules are not run over values of the wrong type
+        return found + validate_rules(schema, obj, old)

@@ -5,7 +5,7 @@ kubectl looks here for PATCH operations with a `fieldValidation` parameter befor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from azsandbox.kubernetes.request import GroupVersionKind
@@ -83,7 +83,7 @@ def _add(
     found: dict[str, dict[str, Any]],
     path: str,
     resource: Resource,
-    verbs: list[str],
+    verbs: Sequence[str],
     gvk: GroupVersionKind,
     schema: str,
 ) -> None:
