@@ -105,9 +105,7 @@ class ServiceAccountTokens(Controller):
         cluster = self.options.get("cluster")
         legacy = getattr(getattr(getattr(cluster, "server", None), "tokens", None), "legacy", None)
         if legacy is not None:
-            return str(
-                legacy(namespace, account["metadata"]["name"], account["metadata"]["uid"], secret["metadata"]["name"])
-            )
+            return str(legacy(account, secret))
         bound = {
             "kind": "Secret",
             "apiVersion": "v1",

@@ -82,6 +82,7 @@ def volume_status(new: Object, old: Object, context: Context) -> None:
 
 
 def claim_create(obj: Object, context: Context) -> None:
+    obj["status"] = {"phase": "Pending"}
     _claim_sources(obj.get("spec") or {}, {})
 
 

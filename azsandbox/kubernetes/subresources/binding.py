@@ -59,6 +59,7 @@ async def answer(server: ApiServer, request: Request) -> Response:
         if value:
             new["metadata"].setdefault("labels", {})[label] = value
     status = new.setdefault("status", {})
+    status.pop("nominatedNodeName", None)  # ClearingNominatedNodeNameAfterBinding
     conditions = [c for c in status.get("conditions") or [] if c["type"] != "PodScheduled"]
     before = next((c for c in status.get("conditions") or [] if c["type"] == "PodScheduled"), None)
     if before is None or before["status"] != "True":
