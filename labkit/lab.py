@@ -450,11 +450,14 @@ class Lab:
 
     def make(self, lesson: str) -> None:
         """Do what of the lessons up to `lesson` is not done; harmless to repeat. Raises OperationFailed."""
-        from labkit.azure import steps
+        from labkit.azure import cluster, steps
 
         if self.connection.reads_only:
             raise TargetError(f"{self.place}: nothing is made there.", "labkit use sandbox")
         steps.make(lesson, self.clients, self.settings, self.wait)
+        if any(step.module is cluster for step in steps.up_to(lesson)):
+            # The cluster may be a new one of the same name, which the kubeconfig that is kept does not know.
+            self.kubeconfig()
         print(f"The lab stands as after lesson {lesson}.")
 
     def __repr__(self) -> str:

@@ -61,7 +61,7 @@ def choose(settings: Settings, home: Path, run: Run = subprocess.run) -> Target:
     if settings.target == "sandbox":
         return Sandbox(home, run=run)
     if settings.target == "context":
-        return Context(settings.context, run=run)
+        return Context(settings.context, subscription_id=settings.subscription_id)
     return Subscription(settings.subscription_id, settings.tenant_id)
 
 
@@ -207,14 +207,17 @@ def _subscription_of_az() -> str:
 
 
 class Context:
-    """A cluster that exists, named by a context of the kubeconfig; nothing of it is changed."""
+    """A cluster that exists, named by a context of the kubeconfig; nothing of it is changed.
+
+    With a subscription in the settings, what Azure says of the cluster is read too.
+    """
 
     kind = "context"
 
-    def __init__(self, context: str = "", kubeconfig: Path | None = None, run: Run = subprocess.run) -> None:
+    def __init__(self, context: str = "", kubeconfig: Path | None = None, subscription_id: str = "") -> None:
         self._context = context
         self._kubeconfig = kubeconfig
-        self._run = run
+        self._subscription_id = subscription_id
 
     def connect(self) -> Connection:
         """Make sure that the kubeconfig has the context. Raises TargetError."""
@@ -226,7 +229,11 @@ class Context:
             message = f"{kubeconfig} has no context {context!r}; it has {known}."
             raise TargetError(message, "labkit use context --context NAME")
         return Connection(
-            place=f"context {context}, read only", reads_only=True, context=context, kubeconfig=kubeconfig
+            place=f"context {context}, read only",
+            subscription_id=self._subscription_id,
+            reads_only=True,
+            context=context,
+            kubeconfig=kubeconfig,
         )
 
 

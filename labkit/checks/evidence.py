@@ -79,7 +79,9 @@ class Evidence:
 
     @property
     def cluster_id(self) -> str:
-        """Resource id of the cluster, from what was read or from the settings."""
+        """Resource id of the cluster, from what was read or from the settings; without Azure, what it is called."""
+        if not self.subscription_id:
+            return self.settings.context or self.settings.cluster
         return str(at(self.maybe("cluster"), "id") or cluster_path(self.subscription_id, self.settings))
 
     def pool_id(self, pool: Object) -> str:

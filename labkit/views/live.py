@@ -64,6 +64,7 @@ class LiveView:
         self._stopped.set()
         self._disconnect()
         self._thread.join(timeout=5)
+        self._reader.close()
         self._draw(force=True)
 
     def _open(self) -> None:

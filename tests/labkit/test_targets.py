@@ -134,6 +134,7 @@ def test_a_context_is_read_only_and_must_exist(tmp_path: Path) -> None:
     connection = targets.Context("one", file).connect()
     assert connection.reads_only
     assert connection.kubeconfig == file
+    assert targets.Context("one", file, "sub").connect().subscription_id == "sub"
     with pytest.raises(TargetError, match="has no context 'three'; it has one, two"):
         targets.Context("three", file).connect()
     with pytest.raises(TargetError, match="cannot be read"):

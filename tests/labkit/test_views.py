@@ -175,6 +175,9 @@ class FakeReader:
                 return
             yield from waiting
 
+    def close(self) -> None:
+        self.closed = True
+
     def send(self, kind: str, item: dict[str, Any]) -> None:
         with self.feed:
             self.events.append({"type": kind, "object": item})
@@ -203,6 +206,7 @@ def test_a_live_view_follows_the_cluster_and_stops_when_told(capsys: pytest.Capt
     eventually(lambda: [(row["pod"], row["status"]) for row in view.rows()] == [("a", "Succeeded"), ("c", "Pending")])
     view.stop()
     assert not view.running
+    assert reader.closed
     out = capsys.readouterr().out
     assert out.count("Pods\n") == 2
     assert out.rstrip().endswith("-")
