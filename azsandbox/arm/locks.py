@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
 
 TYPE = "Microsoft.Authorization/locks"
-VERBS = {"DELETE": "delete", "PUT": "write", "PATCH": "write"}
+VERBS = {"DELETE": "delete", "PUT": "write", "PATCH": "write", "POST": "write"}
 
 
 def check(call: Call, id_: ResourceId) -> None:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from azsandbox.arm import errors, polling, preconditions
+from azsandbox.arm import errors, polling, preconditions, tags
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.ids import ResourceId
 from azsandbox.arm.operations import Operation, Style, Work
@@ -126,10 +126,22 @@ class ResourceType:
         extra = set(call.document) - {"tags", "identity", *READ_ONLY}
         if extra and not self.patch_merges:
             raise errors.not_supported(f"PATCH of {', '.join(sorted(extra))} on {self.full_name}")
-        call.body = merge(copy.deepcopy(current.body), call.document)
-        if "tags" in call.document:
-            call.body["tags"] = call.document["tags"] or {}
+        if set(call.document) <= {"tags"}:
+            return self._retag(call, current)
+        patch = call.document
+        call.body = merge(copy.deepcopy(current.body), patch)
+        if "tags" in patch:
+            call.body["tags"] = patch["tags"] or {}
         return await self.write(call)
+
+    def _retag(self, call: Call, current: Stored) -> Answer:
+        """PATCH of tags alone is done at once."""
+        preconditions.check(call, current)
+        tags.check(call.document.get("tags"))
+        if "tags" in call.document:
+            current.body["tags"] = call.document["tags"] or {}
+            call.arm.resources.put(current)
+        return self.answer(call, 200, current)
 
     async def delete(self, call: Call) -> Answer:
         """DELETE: at once, or by an operation."""
@@ -181,6 +193,8 @@ class ResourceType:
         if current is None:
             self.names.check(id_.name)
         location = self.location(call, current) if self.tracked else None
+        if self.tracked:
+            tags.check(call.document.get("tags"))
         call.private = copy.deepcopy(current.private) if current else {}
         accepted = await self.accept(call, current)
         body: Document = {"id": current.id if current else str(id_), "name": id_.name, "type": self.full_name}
@@ -273,7 +287,8 @@ class ResourceType:
         if operation.kind == "delete" and operation.status == "Succeeded":
             work.arm.resources.delete(stored.id)
             return
-        if self.has_state:
+        others = [o for o in work.arm.operations.of(stored.id) if o.id != operation.id]
+        if self.has_state and not others:  # a later operation leaves its own state
             stored.properties["provisioningState"] = operation.status
         if operation.status == "Succeeded":
             self.completed(work, stored)

@@ -13,6 +13,7 @@ from azsandbox.arm.provider import action
 from azsandbox.arm.providers.resources import tags
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored, merge
+from azsandbox.arm.tags import check
 
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
@@ -88,7 +89,7 @@ class ResourceGroups(ResourceType):
             )
         if current and current.state == "Deleting":
             raise errors.group_being_deleted(name)
-        tags.check(document.get("tags"))
+        check(document.get("tags"))
         id_ = current.id if current else str(ids.group(call.subscription.lower(), name))
         body: Document = {"id": id_, "name": ids.of(id_).name, "type": "Microsoft.Resources/resourceGroups"}
         body["location"] = location
