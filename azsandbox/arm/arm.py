@@ -65,8 +65,14 @@ class Arm:
     async def start(self) -> None:
         """Resumes the operations in progress and takes up new ones."""
         if self._task is None:
-            self._task = asyncio.create_task(self.operations.run(), name="arm operations")
+            self._task = asyncio.create_task(self._run(), name="arm operations")
             await asyncio.sleep(0)
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.operations.run())
+            for provider in self.providers.values():
+                group.create_task(provider.run(self), name=f"{provider.namespace} in the background")
 
     async def close(self) -> None:
         """Stops working; operations in progress go on at the next start."""

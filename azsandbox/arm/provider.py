@@ -136,3 +136,6 @@ class Provider:
 
     def prepare(self, arm: Arm) -> None:
         """Seeds what exists from the start; called once, when Resource Manager is made. Idempotent."""
+
+    async def run(self, arm: Arm) -> None:
+        """Works in the background for as long as Resource Manager does; by default there is nothing to do."""

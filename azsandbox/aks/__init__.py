@@ -1,0 +1,1 @@
+"""What a stored managed cluster makes happen: a Kubernetes API, nodes, workloads, upgrades, the autoscaler."""

@@ -1,0 +1,59 @@
+"""Microsoft.ContainerService: managed clusters, agent pools and what belongs to them.
+
+Snapshots, fleets, OpenShift clusters and the like are refused by name (no type here, so the pipeline refuses them).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azsandbox.arm.provider import Provider
+from azsandbox.arm.providers.containerservice import node_resources
+
+
+class ContainerService(Provider):
+    """The namespace Microsoft.ContainerService."""
+
+    namespace = "Microsoft.ContainerService"
+
+    def __init__(self) -> None:
+        from azsandbox.arm.providers.containerservice import kubernetes_versions as places
+        from azsandbox.arm.providers.containerservice import machines, upgrade_profiles
+        from azsandbox.arm.providers.containerservice.agent_pools import AgentPools
+        from azsandbox.arm.providers.containerservice.commands import CommandResults
+        from azsandbox.arm.providers.containerservice.maintenance_configurations import MaintenanceConfigurations
+        from azsandbox.arm.providers.containerservice.managed_clusters import ManagedClusters
+
+        super().__init__(
+            [
+                ManagedClusters(),
+                AgentPools(),
+                MaintenanceConfigurations(),
+                CommandResults(),
+                upgrade_profiles.ClusterUpgradeProfiles(),
+                upgrade_profiles.PoolUpgradeProfiles(),
+                upgrade_profiles.AvailableVersions(),
+                machines.Machines(),
+                machines.PrivateLinkResources(),
+                machines.OutboundEndpoints(),
+                places.KubernetesVersions(),
+                places.NodeImageVersions(),
+                places.OsOptions(),
+                places.LocationUsages(),
+            ]
+        )
+
+    def prepare(self, arm: Any) -> None:
+        """Adds the types of the node resource group, and Entra's access to every cluster."""
+        from azsandbox.aks import access
+
+        node_resources.add(arm)
+        clusters = arm.services.clusters
+        if clusters is not None:
+            clusters.configure.append(lambda cluster: access.attach(arm, cluster))
+
+    async def run(self, arm: Any) -> None:
+        """The cluster autoscaler, for all clusters that have it on."""
+        from azsandbox.aks.autoscaler import run
+
+        await run(arm)

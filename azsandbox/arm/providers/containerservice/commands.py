@@ -1,0 +1,123 @@
+"""runCommand: kubectl against the cluster, and managedClusters/commandResults with what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from azsandbox.aks import control_plane, facts
+from azsandbox.arm.call import Answer, Call
+from azsandbox.arm.operations import Operation, Work
+from azsandbox.arm.providers.containerservice.base import AksType
+from azsandbox.arm.providers.containerservice.errors import aks, not_supported
+from azsandbox.arm.resources import Document, Stored, timestamp
+
+TIMEOUT = 60.0  # seconds that a command may run
+SHELL = ("|", "&", ";", ">", "<", "`", "$(", "\n")
+
+
+def seconds() -> float:
+    """How long Azure takes to run a command."""
+    return float(facts.read("durations")["command"])
+
+
+def parse(command: str) -> list[str]:
+    """The arguments of a command: kubectl only, without a shell. Others are refused by name."""
+    if not command.strip():
+        raise aks(400, "InvalidParameter", "Required parameter command is missing (null).", target="command")
+    if any(mark in command for mark in SHELL):
+        raise not_supported("shell syntax in runCommand (one kubectl command at a time)")
+    try:
+        argv = shlex.split(command)
+    except ValueError as error:
+        raise aks(400, "InvalidParameter", f"The command cannot be parsed: {error}", target="command") from None
+    if argv[0] != "kubectl":
+        raise not_supported(f"the command '{argv[0]}' in runCommand (kubectl only)")
+    if any(a.startswith(("--kubeconfig", "--server", "--context", "-s")) for a in argv[1:]):
+        raise not_supported("another cluster than its own in runCommand")
+    return argv
+
+
+def document(id_: str, arm: Any) -> Document:
+    """A result that is being made."""
+    return {
+        "id": id_.rsplit("/", 1)[-1],
+        "properties": {"provisioningState": "Running", "startedAt": timestamp(arm.services.clock)},
+    }
+
+
+class CommandResults(AksType):
+    """Results of commands, at the address that runCommand named."""
+
+    name = "managedClusters/commandResults"
+    has_state = False
+
+    async def get(self, call: Call) -> Answer:
+        stored = call.current
+        if stored is None:
+            raise self.not_found(call)
+        if stored.properties["provisioningState"] == "Running":
+            return Answer(202, None, {"Location": call.full_url})
+        return Answer(200, stored.body)
+
+    async def list(self, call: Call) -> Answer:
+        raise not_supported("the list of command results")
+
+    async def put(self, call: Call) -> Answer:
+        raise not_supported("PUT of a command result")
+
+    async def perform(self, work: Work) -> None:
+        stored = work.resource
+        cluster_id = stored.resource_id.parent if stored else None
+        cluster = work.arm.resources.get(cluster_id) if cluster_id else None
+        if stored is None or cluster is None:
+            return
+        code, logs = await self._run(work.arm, cluster, stored.private["argv"])
+        await work.wait()
+        latest = work.resource
+        if latest is not None:
+            latest.properties |= {
+                "provisioningState": "Succeeded",
+                "exitCode": code,
+                "logs": logs,
+                "finishedAt": timestamp(work.services.clock),
+            }
+            work.arm.resources.put(latest)
+
+    def ended(self, work: Work) -> None:
+        """Nothing else changes."""
+
+    async def result(self, call: Call, operation: Operation) -> Answer:
+        return await super().result(call, operation)
+
+    async def _run(self, arm: Any, cluster: Stored, argv: list[str]) -> tuple[int, str]:
+        running = control_plane.running(arm, cluster)
+        program = shutil.which("kubectl")
+        if running is None or program is None:
+            return 127, "kubectl: command not found\n" if program is None else "the control plane is not running\n"
+        with tempfile.TemporaryDirectory(prefix="azsandbox-command-") as folder:
+            config = Path(folder) / "config"
+            config.touch(mode=0o600)
+            config.write_text(running.kubeconfig())
+            keep = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *argv[1:],
+                env={**keep, "KUBECONFIG": str(config), "HOME": folder},
+                cwd=folder,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            try:
+                out, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+                return 124, f"command did not end in {TIMEOUT:.0f} s\n"
+        return process.returncode or 0, out.decode("utf-8", "replace")
