@@ -13,7 +13,7 @@ from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.validation import metadata, registry
 from azsandbox.kubernetes.validation.errors import Errors, FieldError
 
-_MODULES = ("pods", "services", "storage", "configuration", "workloads", "jobs", "autoscaling")
+_MODULES = ("pods", "services", "storage", "configuration", "workloads", "jobs", "autoscaling", "policies", "admission")
 for _name in _MODULES:
     import_module(f"{__name__}.{_name}")
 
