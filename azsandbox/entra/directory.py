@@ -66,7 +66,9 @@ class Directory:
         self._bucket, self._clock, self.tenant_id = bucket, clock, tenant_id
         self.domain: str = facts.personas()["domain"]
         self.federated_credentials = FederatedCredentials(bucket, clock)
-        self._objects: dict[str, dict[str, Any]] = {r.key: json.loads(r.value) for r in bucket.list(OBJECTS)}
+        self._objects: dict[str, dict[str, Any]] = {
+            r.key: json.loads(r.value) for r in sorted(bucket.list(OBJECTS), key=lambda r: r.created)
+        }
         self._by_app_id: dict[str, str] = {}
         for key, found in self._objects.items():
             self._index(key, found)
