@@ -6,18 +6,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from azsandbox.certificates import Authority
-from azsandbox.cluster import Cluster, all_controllers
-from azsandbox.controllers.informer import Controller
 from azsandbox.store import Store
+
+if TYPE_CHECKING:
+    from azsandbox.cluster import Cluster
+    from azsandbox.controllers.informer import Controller
 
 log = logging.getLogger(__name__)
 
-Configure = Callable[[Cluster], None]
+Configure = Callable[["Cluster"], None]
 _COLLECTION = "clusters"
 
 
@@ -79,6 +81,8 @@ class Clusters:
             return cluster
 
     async def _start(self, cluster_id: str, record: dict[str, Any]) -> Cluster:
+        from azsandbox.cluster import Cluster, all_controllers  # takes a tenth of a second, which a start need not wait
+
         authority = self.authority(cluster_id)
         names = [name for name in ("127.0.0.1", "localhost", record["fqdn"]) if name]
         cluster = Cluster(
