@@ -142,4 +142,4 @@ def too_many_requests(message: str, seconds: int = 0, details: Object | None = N
 
 def timeout(message: str, seconds: int = 0) -> StatusError:
     details = {"retryAfterSeconds": seconds} if seconds else {}
-    return StatusError(504, "Timeout", message, details)
+    return StatusError(504, "Timeout", message, details, {"retry-after": str(seconds)} if seconds else None)

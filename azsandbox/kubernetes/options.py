@@ -97,7 +97,6 @@ def write_options(request: Request, kind: str) -> None:
 
 
 def dry_run_errors(values: list[str], path: str = "dryRun") -> list[FieldError]:
-    values = [value for value in values if value]
     if all(value == "All" for value in values):
         return []
     return [not_supported(path, values, ["All"])]

@@ -90,7 +90,7 @@ class Request:
     @property
     def dry_run(self) -> bool:
         """Whether nothing may be stored. Values other than "All" were refused before."""
-        return "dryRun" in self.query and self.query["dryRun"] != [""]
+        return "dryRun" in self.query
 
     @property
     def user_agent(self) -> str:

@@ -136,15 +136,15 @@ class ApiServer:
                 raise errors.method_not_allowed()
         elif virtual.serves(resource):
             return await virtual.answer(self, request)
-        elif request.verb not in resource.verbs:
-            raise self._no_verb(request, resource)
+        elif request.verb not in resource.verbs or self._needs_namespace(request, resource):
+            raise errors.method_not_allowed()
         await self.ready_for(resource)
         return await VERBS[request.verb](self, request)
 
-    def _no_verb(self, request: Request, resource: Resource) -> StatusError:
-        if request.method == "GET" and "create" in resource.verbs and not request.name:
-            return errors.method_not_allowed()
-        return errors.method_not_allowed()
+    @staticmethod
+    def _needs_namespace(request: Request, resource: Resource) -> bool:
+        """Objects of namespaces are listed and watched over all of them, and nothing else."""
+        return resource.namespaced and not request.namespace and request.verb not in ("list", "watch")
 
     async def ready_for(self, resource: Resource) -> None:
         """Gives other tasks a turn before a write: watches see events in order, however fast they come."""

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 _ROWS: dict[str, Row] = {**core.ROWS, **workloads.ROWS, **storage.ROWS, **access.ROWS, **others.ROWS}
 
-# what a table shows of a kind that has no columns of its own
-_DEFAULT = [
-    ["Name", "string", "name", 0, {"of": "ObjectMeta.name"}],
-    ["Created At", "date", "", 0, {"of": "ObjectMeta.creationTimestamp"}],
-]
-
 
 @cache
 def _columns(minor: str) -> dict[str, list[list[Any]]]:
@@ -33,39 +27,24 @@ def _columns(minor: str) -> dict[str, list[list[Any]]]:
     return columns
 
 
-@cache
-def _descriptions(minor: str) -> dict[str, str]:
-    """Descriptions of the fields that columns name as `Type.field`, from the OpenAPI definitions."""
-    import kubernetes_validate
-
-    folder = files(kubernetes_validate) / "kubernetes-json-schema"
-    document = orjson.loads((folder / f"v{minor}.0-local" / "_definitions.json").read_bytes())
-    wanted = {c[4]["of"] for columns in _columns(minor).values() for c in columns if isinstance(c[4], dict)}
-    out: dict[str, str] = {}
-    for name, definition in (document.get("$defs") or document.get("definitions")).items():
-        kind = name.rpartition(".")[2]
-        for field, schema in (definition.get("properties") or {}).items():
-            key = f"{kind}.{field}"
-            if key in wanted and (key not in out or ".v1." in name):
-                out[key] = schema.get("description", "")
-    return out
-
-
 def definitions(server: ApiServer, resource: Resource) -> list[Object]:
     """The columnDefinitions of a resource's tables."""
     if resource.custom:
         return custom_columns(server, resource)[0]
-    return _definitions(server.minor, resource.group or "core", resource.version, resource.name)
+    return built_in(server.minor, resource.group or "core", resource.version, resource.name)
 
 
 @cache
-def _definitions(minor: str, group: str, version: str, name: str) -> list[Object]:
-    texts = _descriptions(minor)
-    out = []
-    for title, kind, form, priority, description in _columns(minor).get(f"{group}/{version}/{name}", _DEFAULT):
-        text = texts.get(description["of"], "") if isinstance(description, dict) else description
-        out.append({"name": title, "type": kind, "format": form, "description": text, "priority": priority})
-    return out
+def built_in(minor: str, group: str, version: str, name: str) -> list[Object]:
+    """The columnDefinitions of a built-in resource; `group` is "core" for the core group."""
+    keys = ("name", "type", "format", "priority", "description")
+    found = _columns(minor).get(f"{group}/{version}/{name}") or _unknown(minor)
+    return [dict(zip(keys, column, strict=True)) for column in found]
+
+
+def _unknown(minor: str) -> list[list[Any]]:
+    """The columns of a kind that has none of its own: those that roles have."""
+    return _columns(minor)["rbac.authorization.k8s.io/v1/roles"]
 
 
 def _created(obj: Object) -> list[Any]:

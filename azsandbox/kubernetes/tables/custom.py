@@ -79,16 +79,9 @@ def cell(found: list[Any], kind: str) -> Any:
 
 def custom_columns(server: ApiServer, resource: Resource) -> tuple[list[Object], Row]:
     """The columns of a custom resource, and what makes its rows."""
-    from azsandbox.kubernetes.tables import _descriptions
+    from azsandbox.kubernetes.tables import built_in
 
-    texts = _descriptions(server.minor)
-    name: Object = {
-        "name": "Name",
-        "type": "string",
-        "format": "name",
-        "description": texts.get("ObjectMeta.name", ""),
-        "priority": 0,
-    }
+    name = built_in(server.minor, "rbac.authorization.k8s.io", "v1", "roles")[0]
     columns, readers = [name], []
     for column in server.custom.columns(resource):
         fallback = f"Custom resource definition column (in JSONPath format): {column['jsonPath']}"
