@@ -35,6 +35,10 @@ def _linux(pool: Object) -> bool:
     return same(at(pool, "osType") or "Linux", "Linux")
 
 
+def _nodes(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"
+
+
 @judges("cluster.system-pool-count")
 def system_pool_count(evidence: Evidence) -> Finding:
     """Three system nodes, or two as the series has them."""
@@ -46,7 +50,7 @@ def system_pool_count(evidence: Evidence) -> Finding:
         for pool in _system(evidence)
         if _linux(pool)
     )
-    observed = f"{count} system nodes at least"
+    observed = f"at least {_nodes(count)} in system pools"
     if count >= 3:
         return passed(observed, expected, object_id)
     if count == 2:
@@ -134,7 +138,10 @@ def user_pool(evidence: Evidence) -> Finding:
         return failed(f"user pools: {shown}", expected, "applications have no nodes apart from the system's", object_id)
     if count < 3:
         return warned(
-            f"user pools: {shown}", expected, f"{count} nodes: an upgrade or a zone takes a large part", object_id
+            f"user pools: {shown}",
+            expected,
+            f"only {_nodes(count)}: an upgrade or a zone takes a large part",
+            object_id,
         )
     return passed(f"user pools: {shown}", expected, object_id)
 

@@ -104,7 +104,7 @@ def _surge(evidence: Evidence, pool: Object, object_id: str) -> Finding:
         if surge == "33%":
             return passed(observed, "33%", object_id)
         return failed(observed, "33%", f"the series sets 33%, and pool {name} has {surge}", object_id)
-    expected = f"33% to 50%, or at least {max(1, ceil(count / 3))} nodes"
+    expected = f"33% to 50%, or a count of at least {max(1, ceil(count / 3))}"
     if surge in ("0", "0%"):
         if unavailable in ("0", "0%"):
             return failed(

@@ -46,6 +46,8 @@ WORDS = {
 SEVERITIES = ("critical", "high", "medium", "low")
 ERAS = ("2021", "2021, updated", "modern")
 PROFILES = ("modern", "2021")
+SHOWN = 4
+"""Findings that a result tells of in words; the report has them all."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ class Unread(Exception):
 
 
 def run(check: Check, evidence: Evidence) -> Result:
-    """The result of `check` on `evidence`: the worst of its findings decides, the others stay beside it."""
+    """The result of `check` on `evidence`: the worst of its findings decides, and those like it are told with it."""
     try:
         answer = check.judge(evidence)
         findings = (answer,) if isinstance(answer, Finding) else tuple(answer)
@@ -198,6 +200,7 @@ def run(check: Check, evidence: Evidence) -> Result:
     if not findings:
         findings = (skipped("there is nothing that this check looks at"),)
     worst = max(findings, key=lambda finding: finding.status.rank)
+    alike = [finding for finding in findings if finding.status is worst.status]
     names = evidence.names
     return Result(
         id=check.id,
@@ -205,16 +208,23 @@ def run(check: Check, evidence: Evidence) -> Result:
         status=worst.status,
         severity=check.severity,
         era=check.era,
-        observed=worst.observed,
+        observed=_joined([finding.observed for finding in alike]),
         expected=worst.expected,
         object_id=worst.object_id or evidence.cluster_id,
-        reason=worst.reason,
+        reason=_joined([finding.reason for finding in alike]),
         why=check.why,
         next_command="" if worst.status in (Status.PASS, Status.SKIP) else _filled(check.next, names),
         hints=() if worst.status in (Status.PASS, Status.SKIP) else tuple(_filled(hint, names) for hint in check.hints),
         references=check.references,
         findings=findings,
     )
+
+
+def _joined(texts: list[str]) -> str:
+    """`texts` that differ, the first few of them: a cluster can have a thousand nodes."""
+    distinct = list(dict.fromkeys(text for text in texts if text))
+    more = f"; and {len(distinct) - SHOWN} more" if len(distinct) > SHOWN else ""
+    return "; ".join(distinct[:SHOWN]) + more
 
 
 def _filled(text: str, names: Mapping[str, str]) -> str:

@@ -132,3 +132,13 @@ def test_the_names_of_the_lab_stand_in_the_next_command() -> None:
     seen.settings = settings
     seen.sources["cluster"]["sku"]["tier"] = "Free"
     assert "--name ada-aks-baseline" in run(catalogue.checks()["cluster.sku-tier"], seen).next_command
+
+
+def test_a_result_tells_of_the_first_few_objects_and_counts_the_others() -> None:
+    seen = evidence()
+    for index, node in enumerate(seen.sources["nodes"]):
+        node["name"] = f"n{index}"
+        node["unschedulable"] = True
+    result = run(catalogue.checks()["cluster.nodes-ready"], seen)
+    assert result.observed == "n0: cordoned; n1: cordoned; n2: cordoned; n3: cordoned; and 2 more"
+    assert len(result.findings) == 6
