@@ -96,7 +96,7 @@ def impersonated(request: Request, allow: Callable[[str, str, str, str], None]) 
             raise errors.bad_request("requested groups, uid or extra without impersonating a user")
         return None
     if name.startswith("system:serviceaccount:"):
-        _, _, namespace, account = (name.split(":") + ["", ""])[:4]
+        _, _, namespace, account = ([*name.split(":"), "", ""])[:4]
         allow("serviceaccounts", namespace, account, "")
         if not groups:
             groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]

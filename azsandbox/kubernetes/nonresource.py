@@ -16,16 +16,31 @@ TEXT = "text/plain; charset=utf-8"
 # Open to everyone; the roles system:public-info-viewer and system:discovery say the rest
 _OPEN: tuple[str, ...] = ()
 
-_POST_START = (
-    "start-apiserver-admission-initializer generic-apiserver-start-informers priority-and-fairness-config-consumer "
-    "priority-and-fairness-filter storage-object-count-tracker-hook start-apiextensions-informers "
-    "start-apiextensions-controllers crd-informer-synced start-system-namespaces-controller start-cluster-authentication-"
-    "info-controller start-kube-apiserver-identity-lease-controller start-legacy-token-tracking-controller "
-    "start-service-ip-repair-controllers rbac/bootstrap-roles scheduling/bootstrap-system-priority-classes "
-    "priority-and-fairness-config-producer bootstrap-controller start-kube-aggregator-informers apiservice-status-local-"
-    "available-controller apiservice-status-remote-available-controller apiservice-registration-controller "
-    "apiservice-discovery-controller kube-apiserver-autoregistration"
-).split()
+_POST_START = [
+    "start-apiserver-admission-initializer",
+    "generic-apiserver-start-informers",
+    "priority-and-fairness-config-consumer",
+    "priority-and-fairness-filter",
+    "storage-object-count-tracker-hook",
+    "start-apiextensions-informers",
+    "start-apiextensions-controllers",
+    "crd-informer-synced",
+    "start-system-namespaces-controller",
+    "start-cluster-authentication-info-controller",
+    "start-kube-apiserver-identity-lease-controller",
+    "start-legacy-token-tracking-controller",
+    "start-service-ip-repair-controllers",
+    "rbac/bootstrap-roles",
+    "scheduling/bootstrap-system-priority-classes",
+    "priority-and-fairness-config-producer",
+    "bootstrap-controller",
+    "start-kube-aggregator-informers",
+    "apiservice-status-local-available-controller",
+    "apiservice-status-remote-available-controller",
+    "apiservice-registration-controller",
+    "apiservice-discovery-controller",
+    "kube-apiserver-autoregistration",
+]
 _HOOKS = [f"poststarthook/{name}" for name in _POST_START]
 _CHECKS = {
     "healthz": ["ping", "log", "etcd", *_HOOKS, "autoregister-completion"],

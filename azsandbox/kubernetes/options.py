@@ -107,7 +107,7 @@ def manager_errors(manager: str) -> list[FieldError]:
         return [too_long("fieldManager", 128)]
     for index, char in enumerate(manager):
         if not char.isprintable():
-            return [invalid("fieldManager", manager, f"invalid character {ascii(char)} (at position {index})")]
+            return [invalid("fieldManager", manager, f"invalid character {char!a} (at position {index})")]
     return []
 
 
