@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[str, Object, Object | None], None]  # event type, object, what it was before
 
 FIRST_RETRY, LAST_RETRY = 0.02, 60.0  # seconds
+PAUSE = 0.05  # seconds between two watches: a server that ends them at once must not take the whole event loop
 
 
 def key_of(obj: Object) -> str:
@@ -112,11 +113,11 @@ class Informer:
                     version = await self._list()
                     self.synced.set()
                 version = await self._watch(version)
+                await asyncio.sleep(PAUSE)
             except asyncio.CancelledError:
                 raise
             except StatusError as error:
-                if error.code in (404, 405):  # a CRD that is not there (yet)
-                    await asyncio.sleep(1)
+                await asyncio.sleep(1 if error.code in (404, 405) else PAUSE)  # 404: a CRD that is not there (yet)
                 version = ""
             except Exception as error:  # the server is away: try until it is back
                 log.debug("informer %s: %s", self.url, error)

@@ -16,7 +16,7 @@ from azsandbox.arm.resources import Document
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
 
-CLUSTERS = "Microsoft.ContainerService/managedClusters"
+POOLS = "Microsoft.ContainerService/managedClusters/agentPools"
 OS_DISK_MB = 1047552  # the largest OS disk
 
 
@@ -54,15 +54,13 @@ def zones(arm: Arm, location: str) -> list[str]:
 def used(arm: Arm, location: str) -> dict[str, int]:
     """vCPUs in use in a location by family, "cores" for all: those of clusters' nodes."""
     out: dict[str, int] = {"cores": 0}
-    for cluster in arm.resources.all(CLUSTERS):
-        if arm.facts.location(cluster.body.get("location", "")) != location:
-            continue
-        for pool in cluster.properties.get("agentPoolProfiles") or []:
-            found = size(str(pool.get("vmSize") or ""))
-            if found:
-                count = int(pool.get("count") or 0) * found["vCPUs"]
-                out["cores"] += count
-                out[found["family"]] = out.get(found["family"], 0) + count
+    for pool in arm.resources.all(POOLS):
+        cluster = arm.resources.get(pool.resource_id.parent) if pool.resource_id.parent else None
+        found = size(str(pool.properties.get("vmSize") or ""))
+        if cluster and found and arm.facts.location(cluster.body.get("location", "")) == location:
+            count = int(pool.properties.get("count") or 0) * found["vCPUs"]
+            out["cores"] += count
+            out[found["family"]] = out.get(found["family"], 0) + count
     return out
 
 

@@ -65,9 +65,12 @@ async def test_a_subnet_that_holds_nodes_cannot_go(call: Client) -> None:
     subnet = (await call("GET", f"{GROUP}/virtualNetworks/vnet/subnets/nodes", version=V)).json()["id"]
     group = subnet.split("/providers/")[0]
     cluster = f"{group}/providers/Microsoft.ContainerService/managedClusters/aks"
-    pools = [{"name": "system", "count": 3, "vnetSubnetID": subnet.upper()}]
-    body = {"location": "westeurope", "properties": {"agentPoolProfiles": pools}}
-    call.arm.resources.put(Stored(cluster, "Microsoft.ContainerService/managedClusters", body))
+    kind = "Microsoft.ContainerService/managedClusters"
+    call.arm.resources.put(
+        Stored(cluster, kind, {"location": "westeurope", "properties": {"nodeResourceGroup": "MC_rg_aks"}})
+    )
+    pool = {"name": "system", "properties": {"count": 3, "vnetSubnetID": subnet.upper()}}
+    call.arm.resources.put(Stored(f"{cluster}/agentPools/system", f"{kind}/agentPools", pool))
     for path in ("virtualNetworks/vnet/subnets/nodes", "virtualNetworks/vnet"):
         refused = await call("DELETE", f"{GROUP}/{path}", version=V)
         assert refused.status_code == 400

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,16 +12,16 @@ if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
     from azsandbox.arm.resources import Stored
 
-CLUSTERS = "Microsoft.ContainerService/managedClusters"
+POOLS = "Microsoft.ContainerService/managedClusters/agentPools"
 
 
 def ip_configurations(arm: Arm, subnet: str) -> Iterator[tuple[str, int]]:
     """For each node pool in the subnet, the id of its first node's IP configuration and how many nodes it has."""
-    for cluster in arm.resources.all(CLUSTERS):
-        for pool in cluster.properties.get("agentPoolProfiles") or []:
-            where = pool.get("vnetSubnetID")
-            if where and ids.same(where, subnet):
-                yield _configuration(cluster, str(pool["name"])), int(pool.get("count") or 0)
+    for pool in arm.resources.all(POOLS):
+        where = pool.properties.get("vnetSubnetID")
+        cluster = arm.resources.get(pool.resource_id.parent) if pool.resource_id.parent else None
+        if where and cluster and ids.same(where, subnet):
+            yield _configuration(cluster, pool), int(pool.properties.get("count") or 0)
 
 
 def check_unused(arm: Arm, subnet: str) -> None:
@@ -35,10 +34,9 @@ def check_unused(arm: Arm, subnet: str) -> None:
         )
 
 
-def _configuration(cluster: Stored, pool: str) -> str:
-    """Scale sets are named aks-POOL-NUMBER-vmss; the number is the cluster's own."""
-    number = cluster.private.get("scaleSetNumber") or int(hashlib.sha256(cluster.id.encode()).hexdigest(), 16) % 10**8
-    scale_set = f"aks-{pool}-{str(number).zfill(8)}-vmss"
+def _configuration(cluster: Stored, pool: Stored) -> str:
+    """The first node's interface, in the scale set that AKS makes for the pool."""
+    scale_set = pool.private.get("scaleSet") or f"aks-{pool.name}-vmss"
     group = cluster.properties.get("nodeResourceGroup") or f"MC_{cluster.resource_id.group}_{cluster.name}"
     return (
         f"/subscriptions/{cluster.resource_id.subscription}/resourceGroups/{group}/providers/Microsoft.Compute/"
