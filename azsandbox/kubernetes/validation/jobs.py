@@ -275,7 +275,7 @@ def _template_kept(spec: Object, before: Object, not_started: bool) -> Errors:
         for key in ("nodeSelector", "tolerations", "schedulingGates"):
             past[key] = inner.get(key)
         affinity = {**(past.get("affinity") or {}), "nodeAffinity": (inner.get("affinity") or {}).get("nodeAffinity")}
-        past["affinity"] = affinity
+        past["affinity"] = {key: value for key, value in affinity.items() if value is not None}
         meta = {**(old.get("metadata") or {})}
         meta |= {key: (new.get("metadata") or {}).get(key) for key in ("labels", "annotations")}
         old = {**old, "metadata": meta, "spec": past}
