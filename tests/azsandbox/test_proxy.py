@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -41,11 +42,18 @@ def neighbour() -> Iterator[int]:
 
 
 def ask(sandbox: Sandbox, data: bytes, port: int | None = None) -> bytes:
-    """Sends bytes to the proxy and reads until it closes or answers."""
+    """Sends bytes to the proxy and reads one answer, or until it closes."""
     port = port or int(sandbox.env()["proxy"].rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(data)
-        return connection.recv(65536)
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+            head, end, body = answer.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            if end and (length is None or len(body) >= int(length[1])):
+                break
+        return answer
 
 
 BARE = """
