@@ -42,6 +42,8 @@ class CustomResources:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._served: dict[str, Resource] = {}
+        self._shapes: dict[tuple[str, str, str], Callable[[Object], None] | None] = {}
+        server.registry.shape = self.shape_of
 
     async def start(self) -> None:
         """Serves the definitions that there are, and from now on every change of them."""
@@ -83,6 +85,7 @@ class CustomResources:
         found: list[Resource] = []
         self._versions.clear()
         self._types.clear()
+        self._shapes.clear()
         for crd in objects:
             if not crds.is_established(crd):
                 continue
@@ -119,6 +122,24 @@ class CustomResources:
             self._types[key] = found
         return found
 
+    def shape_of(self, resource: Resource) -> Callable[[Object], None] | None:
+        """What turns a stored object into one of the resource's version: fields of other versions go, defaults come.
+
+        None where objects are stored as they are served.
+        """
+        key = (resource.group, resource.version, resource.name)
+        if key in self._shapes:
+            return self._shapes[key]
+        schema = self.schema_of(resource)
+        several = sum(group == resource.group and name == resource.name for group, _, name in self._versions) > 1
+
+        def shape(obj: Object) -> None:
+            structural.prune(schema, obj, whole=True)
+            structural.apply_defaults(schema, obj)
+
+        found = self._shapes[key] = shape if several or structural.has_defaults(schema) else None
+        return found
+
     def scale_paths(self, resource: Resource) -> dict[str, str]:
         """Where replicas and selector lie: specReplicasPath, statusReplicasPath, labelSelectorPath."""
         return (self._version(resource).get("subresources") or {}).get("scale") or {}
@@ -149,6 +170,11 @@ class CustomResources:
         if newer and crds.version_order(newer[0]) < crds.version_order(resource.version):
             text += f"; use {resource.group}/{newer[0]} {resource.kind}"
         return text
+
+    @staticmethod
+    def warnings(crd: Object) -> list[str]:
+        """What the author of a definition is warned of."""
+        return crds.warnings(crd)
 
     # --- reading
 

@@ -30,6 +30,7 @@ class Registry:
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self._callbacks: dict[str, list[Callable[[], None]]] = {}
+        self.shape: Callable[[Resource], Callable[[Object], None] | None] = lambda resource: None  # of custom resources
 
     def on_write(self, collection: str, callback: Callable[[], None]) -> None:
         """Calls `callback` after every write to a collection, before the write is answered."""
@@ -54,6 +55,10 @@ class Registry:
         if obj["apiVersion"] != resource.api_version:
             obj = conversion.convert(obj, resource.gvk) if not resource.custom else obj
             obj["apiVersion"] = resource.api_version
+        if resource.custom:
+            shape = self.shape(resource)
+            if shape is not None:
+                shape(obj)
         return obj
 
     def bytes_of(self, resource: Resource, value: bytes) -> bytes:
@@ -66,14 +71,14 @@ class Registry:
         """A stored value as an item of a list: built-in kinds leave out kind and apiVersion."""
         if self.converts(resource):
             obj = self.load(resource, value)
-            del obj["kind"], obj["apiVersion"]
+            if not resource.custom:
+                del obj["kind"], obj["apiVersion"]
             return orjson.dumps(obj)
         return head(resource.gvk) + value[1:] if resource.custom else value
 
-    @staticmethod
-    def converts(resource: Resource) -> bool:
+    def converts(self, resource: Resource) -> bool:
         """Whether the stored fields differ from those served."""
-        return not resource.custom and resource.stored_gvk != resource.gvk
+        return self.shape(resource) is not None if resource.custom else resource.stored_gvk != resource.gvk
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """An object, or None."""
@@ -97,7 +102,7 @@ class Registry:
     def _value(self, resource: Resource, obj: Object) -> Any:
         """The function that makes the stored bytes once the revision is known. `obj` gets its resourceVersion."""
         stored = obj
-        if self.converts(resource):
+        if not resource.custom and self.converts(resource):
             stored = conversion.convert(obj, resource.stored_gvk)
 
         def build(revision: int) -> bytes:

@@ -107,6 +107,9 @@ class ApiServer:
         if not is_resource:
             return await nonresource.answer(self, request)
         if request.unknown:
+            built_in = any(r.group == request.unknown[0] and not r.custom for r in self.resources)
+            if not built_in:
+                return nonresource.missing()
             raise self._unknown(request)
         return await self._resource(request)
 
@@ -138,6 +141,10 @@ class ApiServer:
             return await virtual.answer(self, request)
         elif request.verb not in resource.verbs or self._needs_namespace(request, resource):
             raise errors.method_not_allowed()
+        if resource.custom:
+            deprecated = self.custom.deprecation(resource)
+            if deprecated:
+                request.warnings.append(deprecated)
         await self.ready_for(resource)
         return await VERBS[request.verb](self, request)
 
@@ -218,6 +225,8 @@ class ApiServer:
     def validate_create(self, resource: Resource, obj: Object, request: Request) -> list[FieldError]:
         if resource.custom:
             return self.custom.validate_create(resource, obj)
+        if resource.kind == "CustomResourceDefinition":
+            request.warnings += self.custom.warnings(obj)
         return self.types.validate_create(resource, obj)
 
     def validate_update(

@@ -12,7 +12,7 @@ from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import Object, Request
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.schema import json_text, yaml_text
-from azsandbox.kubernetes.schema.decode import STRICT, WARN, DecodeError, convert
+from azsandbox.kubernetes.schema.decode import STRICT, WARN, DecodeError, convert, with_string_data
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
@@ -49,6 +49,8 @@ def apply_request(server: ApiServer, request: Request, resource: Resource, old: 
         except DecodeError as error:
             raise errors.plain_500(str(error)) from None
     obj = {**head, **obj, **head}
+    if resource.kind == "Secret" and not resource.group:
+        obj = with_string_data(obj)
     server.default(resource, obj)
     metadata = obj.setdefault("metadata", {})
     metadata.pop("managedFields", None)

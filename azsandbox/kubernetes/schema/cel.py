@@ -163,14 +163,6 @@ def _is_sorted(items: list[Any]) -> bool:
     return all(left <= right for left, right in itertools.pairwise(items))
 
 
-def _index(items: list[Any], item: Any) -> int:
-    return items.index(item) if item in items else -1
-
-
-def _last_index(items: list[Any], item: Any) -> int:
-    return len(items) - 1 - items[::-1].index(item) if item in items else -1
-
-
 def _total(items: list[Any]) -> Any:
     return sum(items, dt.timedelta()) if items and isinstance(items[0], dt.timedelta) else sum(items)
 
@@ -200,8 +192,6 @@ def _functions(cel: Any) -> list[Any]:
     add("sum", anything, [items], _total)
     add("min", anything, [items], min)
     add("max", anything, [items], max)
-    add("indexOf", whole, [items, anything], _index)
-    add("lastIndexOf", whole, [items, anything], _last_index)
 
     add("quantity", boxed, [text], _quantity, member=False)
     add("isQuantity", flag, [text], _parses(_quantity), member=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 from azsandbox.kubernetes.request import GroupVersionKind, Object
 from azsandbox.kubernetes.resources import Resource, Subresource
+from azsandbox.kubernetes.schema import string_formats
 from azsandbox.kubernetes.schema.crd_schemas import validate_schema
 from azsandbox.kubernetes.validation import formats
 from azsandbox.kubernetes.validation.errors import Errors, duplicate, invalid, not_supported, required
@@ -239,6 +240,27 @@ def _conversion(conversion: Object) -> Errors:
     if not (webhook or {}).get("conversionReviewVersions"):
         found.append(required(f"{path}.conversionReviewVersions"))
     return found
+
+
+def warnings(crd: Object) -> list[str]:
+    """What the author of a definition is warned of: formats that mean nothing."""
+    found: list[str] = []
+    for version in crd["spec"].get("versions") or ():
+        _unknown_formats((version.get("schema") or {}).get("openAPIV3Schema"), found)
+    return found
+
+
+def _unknown_formats(schema: Any, found: list[str]) -> None:
+    if not isinstance(schema, dict):
+        return
+    form = schema.get("format")
+    text = f'unrecognized format "{form}"'
+    if form and not string_formats.known(form) and text not in found:
+        found.append(text)
+    for child in (schema.get("properties") or {}).values():
+        _unknown_formats(child, found)
+    for name in ("items", "additionalProperties"):
+        _unknown_formats(schema.get(name), found)
 
 
 # --- resources and conditions

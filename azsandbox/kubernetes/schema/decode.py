@@ -6,6 +6,7 @@ and times in their canonical form. Source: k8s.io/apimachinery, pkg/runtime/seri
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -63,8 +64,23 @@ def decode(
     except DecodeError as error:
         raise refusal(gvk, actual, body, str(error)) from None
     warnings = judge(gvk, actual, parsed.strict + strict, field_validation)
+    return Decoded(_headed(gvk, obj), warnings)
+
+
+def _headed(gvk: GroupVersionKind, obj: Object) -> Object:
+    """An object that begins with its kind. The stringData of a Secret becomes data."""
     head = {"kind": gvk.kind, "apiVersion": gvk.api_version}
-    return Decoded({**head, **obj, **head}, warnings)
+    obj = {**head, **obj, **head}
+    return with_string_data(obj) if gvk.kind == "Secret" and not gvk.group else obj
+
+
+def with_string_data(secret: Object) -> Object:
+    """A Secret whose stringData was taken over into data."""
+    texts = secret.pop("stringData", None)
+    if texts:
+        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+        secret["data"] = dict(sorted({**(secret.get("data") or {}), **encoded}.items()))
+    return secret
 
 
 def judge(gvk: GroupVersionKind, actual: GroupVersionKind, strict: list[str], field_validation: str) -> list[str]:
@@ -279,8 +295,8 @@ class _Reader:
             name = item.name
             if name in found:
                 result = found[name]
-                if _omitted(item, result):
-                    continue
+                if _omitted(item, result) and not (name == "managedFields" and result == []):
+                    continue  # an empty list of managers asks to forget them
                 out[name] = result
             elif not d.skipped_when_unset(item):
                 out[name] = zero_field(item)
@@ -468,8 +484,7 @@ def patch_reader(definitions: Definitions, gvk: GroupVersionKind) -> Callable[[A
             found = definitions.type_of(gvk)
             assert found is not None
             obj, strict = convert(found, value)
-        head = {"kind": gvk.kind, "apiVersion": gvk.api_version}
-        return {**head, **obj, **head}, strict
+        return _headed(gvk, obj), strict
 
     return read_back
 

@@ -7,7 +7,6 @@ kubernetes-validate. Documents are made when asked for and kept until the resour
 from __future__ import annotations
 
 import hashlib
-import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from azsandbox.kubernetes.negotiation import clauses
 from azsandbox.kubernetes.request import GroupVersionKind, Request, Response
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.schema import definitions as d
+from azsandbox.kubernetes.schema import openapi_protobuf
 from azsandbox.kubernetes.schema.definitions import Definitions, Field, Type
 from azsandbox.kubernetes.schema.openapi_paths import operations
 
@@ -322,7 +322,10 @@ class OpenApi:
 
     def _v2(self, request: Request) -> Response:
         if not _takes_json(request):
-            return Response(406, b"")
+            if openapi_protobuf.MEDIA not in request.headers.get("accept", "").lower():
+                return Response(406, b"")
+            body = openapi_protobuf.document(self.server.resources, self.server.version)
+            return Response(200, body, content_type=openapi_protobuf.CONTENT_TYPE)
         found = self._documents.get("v2")
         if found is None:
             schemas = Schemas(self.server.types.definitions, self.server.minor, _V2_REF)
@@ -344,9 +347,6 @@ def _takes_json(request: Request) -> bool:
     if not accept:
         return True
     return any(media in ("application/json", "*/*", "application/*") for media, _ in clauses(accept))
-
-
-_NOT_PUBLISHED = re.compile(r"x-kubernetes-(?:validations)$")
 
 
 def custom_schema(schema: dict[str, Any] | None, resource: Resource, schemas: Schemas) -> dict[str, Any]:

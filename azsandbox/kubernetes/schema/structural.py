@@ -142,6 +142,16 @@ def apply_defaults(schema: Schema | None, value: Any) -> None:
                 apply_defaults(items, value[index])
 
 
+def has_defaults(schema: Any) -> bool:
+    """Whether a schema fills in anything."""
+    if not isinstance(schema, dict):
+        return False
+    if "default" in schema:
+        return True
+    below = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    return any(map(has_defaults, below))
+
+
 def _takes_null(schema: Schema) -> bool:
     """Whether a schema says nothing of types, so that null is a value as any other."""
     return not schema.get("type") and bool(schema.get(PRESERVE)) and not schema.get(INT_OR_STRING)

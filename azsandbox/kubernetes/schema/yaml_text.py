@@ -64,10 +64,12 @@ def warnings(error: str) -> list[str]:
 
 
 def _words(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or str(error)
-    line = f"line {mark.line + 1}: " if mark is not None and mark.line else ""
-    return f"yaml: {line}{problem}"
+    for mark in (getattr(error, "problem_mark", None), getattr(error, "context_mark", None)):
+        if mark is not None and mark.line:
+            line = mark.line + isinstance(error, yaml.scanner.ScannerError)  # the parser's lines count from zero
+            return f"yaml: line {line}: {problem}"
+    return f"yaml: {problem}"
 
 
 class _Reader:

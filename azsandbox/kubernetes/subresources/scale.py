@@ -43,6 +43,9 @@ async def answer(server: ApiServer, request: Request) -> Response:
     if version and version != old["metadata"]["resourceVersion"]:
         raise errors.modified(resource.name, request.name, resource.group)
     replicas = (wanted.get("spec") or {}).get("replicas", 0)
+    if replicas < 0 and resource.custom:
+        found = [invalid(_spec_path(server, resource), replicas, "should be a non-negative integer")]
+        raise errors.invalid(resource.kind, resource.group, request.name, found)
     if replicas < 0:
         text = "must be greater than or equal to 0"
         raise errors.invalid("Scale", "autoscaling", request.name, [invalid("spec.replicas", replicas, text)])

@@ -9,7 +9,6 @@ from azsandbox.kubernetes import answers, errors, negotiation, options
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
-from azsandbox.kubernetes.validation.errors import invalid
 from azsandbox.kubernetes.verbs import writing
 
 if TYPE_CHECKING:
@@ -25,9 +24,11 @@ async def patch(server: ApiServer, request: Request) -> Response:
     resource = request.resource
     assert resource is not None
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    known = [JSON, MERGE, *([] if resource.custom else [STRATEGIC]), APPLY, "application/apply-patch+cbor"]
-    if media not in known or media.endswith("cbor"):
-        raise errors.unsupported_media_type(known)
+    known = [JSON, MERGE, *([] if resource.custom else [STRATEGIC]), APPLY]
+    if media not in known:
+        if resource.custom:
+            raise errors.unsupported_media_type(known)
+        raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     negotiation.accepted(request, custom=resource.custom)
     options.write_options(request, "PatchOptions")
     for attempt in range(ATTEMPTS):
@@ -61,14 +62,24 @@ def _patched(server: ApiServer, request: Request, resource: Resource, media: str
     return new
 
 
+def _check_name(metadata: Object, name: str) -> None:
+    """A patched object must still have the name of its path."""
+    found = metadata.get("name")
+    if not found:
+        text = f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        raise errors.bad_request(text)
+    if found != name:
+        raise errors.bad_request(f"the name of the object ({found}) does not match the name on the URL ({name})")
+
+
 async def _create(server: ApiServer, request: Request, resource: Resource, new: Object) -> Object:
     """Server-side apply of an object that is not there yet."""
+    _check_name(new.setdefault("metadata", {}), request.name)
     writing.check_names(request, resource, new, request.name)
     if new["metadata"].get("uid"):
         cause = f"uid mismatch: the provided object specified uid {new['metadata']['uid']}, and no existing object was found"
         raise errors.conflict(resource.name, request.name, cause, resource.group)
-    if new["metadata"].get("resourceVersion"):
-        raise errors.not_found(resource.name, request.name, resource.group)
+    new["metadata"].pop("resourceVersion", None)
     return await writing.store_new(server, request, resource, new)
 
 
@@ -76,11 +87,7 @@ async def _update(
     server: ApiServer, request: Request, resource: Resource, media: str, new: Object, old: Object
 ) -> Object:
     metadata, before = new.setdefault("metadata", {}), old["metadata"]
-    metadata.setdefault("name", before["name"])
-    if metadata["name"] != before["name"]:
-        text = "field is immutable"
-        found = [invalid("metadata.name", metadata["name"], text)]
-        raise errors.invalid(resource.kind, resource.group, before["name"], found)
+    _check_name(metadata, before["name"])
     if resource.namespaced and metadata.setdefault("namespace", before["namespace"]) != before["namespace"]:
         raise errors.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"

@@ -63,7 +63,8 @@ def check_version(resource: Resource, new: Object, old: Object) -> None:
     if version in ("", "0"):
         if not strategy.rule(resource).unconditional_update:
             text = "must be specified for an update"
-            raise errors.invalid(resource.kind, resource.group, name, [invalid("metadata.resourceVersion", 0, text)])
+            kind = resource.name if resource.custom else resource.kind
+            raise errors.invalid(kind, resource.group, name, [invalid("metadata.resourceVersion", 0, text)])
         return
     if not version.isdigit():
         raise errors.plain_500(
