@@ -47,4 +47,5 @@ def forget(home: Home) -> None:
             if name != "entra":
                 connection.execute("DELETE FROM buckets WHERE name = ?", (name,))
     store.close()
-    shutil.rmtree(home.path / "azure", ignore_errors=True)
+    for name in ("azure", "clusters"):  # az's configuration, and the authorities of clusters that are no more
+        shutil.rmtree(home.path / name, ignore_errors=True)
