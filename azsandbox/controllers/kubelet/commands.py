@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.informer import controller_of
-from azsandbox.controllers.kubelet.images import base_name, catalogue
+from azsandbox.controllers.kubelet.images import catalogue, official_name
 
 UNKNOWN_JOB_SECONDS = 1.0
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -79,7 +79,7 @@ def outcome_of(pod: Object, container: Object) -> Outcome:
 
 def _image_ends(container: Object, with_args: bool) -> bool:
     """Whether the image's own command is a shell or one that ends."""
-    name = base_name(container.get("image", ""))
+    name = official_name(container.get("image", ""))
     if name in catalogue()["finishing"]:
         return True
     if name not in catalogue()["shells"]:

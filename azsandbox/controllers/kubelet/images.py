@@ -94,6 +94,16 @@ def base_name(image: str) -> str:
     return name.rpartition("/")[2].partition(":")[0]
 
 
+def official_name(image: str) -> str:
+    """The name of an official image of Docker Hub or of a mirror of it, else empty.
+
+    `docker.io/library/node` is Node.js, which is a shell; `mcr.microsoft.com/oss/v2/calico/node` is Calico's agent.
+    """
+    name = base_name(image)
+    path = (full_name(image) or image).partition("@")[0].split("/")[1:-1]
+    return name if not path or path[-1] in ("library", name) else ""
+
+
 class AssumedImages:
     """Images that are taken to exist unless their names show that they cannot."""
 
