@@ -84,11 +84,6 @@ class Types:
         request.warnings += warnings
         return obj
 
-    def apply_scale(self, request: Request, scale: Object, gvk: GroupVersionKind) -> Object:
-        """Server-side apply of a Scale: its one field is set."""
-        wanted = read(request, self.definitions, gvk, "application/yaml").obj
-        return {**scale, "spec": {**scale["spec"], **(wanted.get("spec") or {})}}
-
     def empty(self, resource: Resource) -> Object:
         """What a built-in kind holds besides metadata when nothing is set."""
         return {}

@@ -6,6 +6,9 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.kubernetes import answers, errors, options
+from azsandbox.kubernetes.apply import read_configuration
+from azsandbox.kubernetes.apply import scale as scaling
+from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.selectors import LabelSelector, from_object
@@ -28,6 +31,7 @@ async def answer(server: ApiServer, request: Request) -> Response:
         return answers.respond(request, scale)
     if request.verb not in ("update", "patch"):
         raise errors.method_not_allowed()
+    managers = None
     if request.verb == "update":
         options.write_options(request, "UpdateOptions")
         wanted = writing.read_body(server, request, SCALE)
@@ -36,7 +40,13 @@ async def answer(server: ApiServer, request: Request) -> Response:
         options.write_options(request, "PatchOptions")
         media = request.headers.get("content-type", "").partition(";")[0]
         if media == "application/apply-patch+yaml":
-            wanted = server.types.apply_scale(request, scale, SCALE)
+            applied = read_configuration(request)
+            path = scaling.path_of(_spec_path(server, resource))
+            manager = request.param("fieldManager")
+            type_ = server.types.named(SCALE)
+            wanted, managers = scaling.apply_scale(
+                scale, old, applied, manager, request.flag("force"), path, type_, now()
+            )
         else:
             wanted = server.types.patched(server, request, _scale_resource(resource), media, copy.deepcopy(scale))
     version = (wanted.get("metadata") or {}).get("resourceVersion")
@@ -53,7 +63,13 @@ async def answer(server: ApiServer, request: Request) -> Response:
     _set(new, _spec_path(server, resource), replicas)
     subresource, request.subresource = request.subresource, ""
     manager = options.field_manager(request)
-    server.record_update(resource, new, old, manager, "scale")
+    path = scaling.path_of(_spec_path(server, resource))
+    if managers is not None:
+        scaling.to_object(new, old, managers, path, resource.api_version)
+    else:
+        scaling.record_scale(
+            new, old, scale, wanted, manager, path, resource.api_version, server.types.named(SCALE), now()
+        )
     stored = await writing.store_changed(server, request, resource, new, old)
     request.subresource = subresource
     return answers.respond(request, scale_of(server, resource, stored))
