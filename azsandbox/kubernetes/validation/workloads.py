@@ -162,7 +162,7 @@ def _status(status: Object, keys: tuple[str, ...], within: tuple[str, ...], read
     total = status.get("replicas") or 0
     for key in within:
         if (status.get(key) or 0) > total:
-            found.append(invalid(f"status.{key}", status[key], _TOO_MANY))
+            found.append(invalid(f"status.{key}", status.get(key, 0), _TOO_MANY))
     if (status.get("availableReplicas") or 0) > (status.get("readyReplicas") or 0):
         found.append(
             invalid("status.availableReplicas", status["availableReplicas"], f"cannot be greater than {ready}")
