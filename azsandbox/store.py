@@ -243,6 +243,11 @@ class Bucket:
             connection.execute("DELETE FROM objects WHERE bucket = ?", (self.name,))
             connection.execute("UPDATE buckets SET revision = ? WHERE name = ?", (self.revision, self.name))
 
+    def compact(self) -> None:
+        """Forgets the history: watches can start from now at the earliest."""
+        self._history.clear()
+        self.oldest = self.revision
+
     def bump(self) -> int:
         """Takes a new revision without a change (what etcd's compaction or a lease write would do)."""
         self.revision += 1

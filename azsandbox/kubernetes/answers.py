@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from azsandbox.kubernetes import negotiation
+from azsandbox.kubernetes import errors, negotiation
 from azsandbox.kubernetes.negotiation import Accepted
 from azsandbox.kubernetes.registry import head
 from azsandbox.kubernetes.request import Object, Request, Response
@@ -28,18 +28,12 @@ def respond(request: Request, value: Object | bytes, status: int = 200, accepted
     return Response(status, body, content_type=found.content_type, warnings=request.warnings)
 
 
-def content_type(accepted: Accepted) -> str:
-    """Content type of an answer; a form is named in it as it was asked for."""
-    return accepted.media
-
-
 async def obj(server: ApiServer, request: Request, resource: Resource, value: Object, status: int = 200) -> Response:
     """An answer with one object."""
     accepted = negotiation.accepted(request, custom=resource.custom)
     if accepted.form == "Table":
-        table = await server.table(
-            request, resource, [value], {"resourceVersion": value["metadata"].get("resourceVersion", "")}
-        )
+        metadata = {"resourceVersion": value["metadata"].get("resourceVersion", "")}
+        table = _table(server, request, resource, [value], metadata, accepted)
         return respond(request, table, status, accepted)
     if accepted.form == "PartialObjectMetadata":
         return respond(request, _partial(value, accepted), status, accepted)
@@ -62,7 +56,8 @@ async def stored_list(
     registry = server.registry
     if accepted.form == "Table":
         items = [registry.load(resource, record.value) for record in records]
-        return respond(request, await server.table(request, resource, items, metadata), 200, accepted)
+        table = _table(server, request, resource, items, metadata, accepted)
+        return respond(request, table, 200, accepted)
     if accepted.form:
         items = [_partial(registry.load(resource, record.value), accepted) for record in records]
         value: Object = {
@@ -85,6 +80,23 @@ async def stored_list(
         )
     )
     return respond(request, body, 200, accepted)
+
+
+def _table(
+    server: ApiServer, request: Request, resource: Resource, items: list[Object], metadata: Object, accepted: Accepted
+) -> Object:
+    """A Table of objects, with of each what includeObject says: its metadata, the whole, or nothing. Raises 400."""
+    from azsandbox.kubernetes import tables
+
+    include = request.param("includeObject") or "Metadata"
+    if include not in ("Metadata", "Object", "None"):
+        raise errors.bad_request(
+            f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": '
+            "must be 'Metadata', 'Object', 'None', or empty"
+        )
+    table = tables.render(server, resource, items, metadata, include)
+    table["apiVersion"] = f"meta.k8s.io/{accepted.form_version}"
+    return table
 
 
 def _partial(value: Object, accepted: Accepted) -> Object:
@@ -113,9 +125,8 @@ class EventShape:
 
     def formed(self, found: Object) -> bytes:
         if self.accepted.form == "Table":
-            table = self.server.table_now(
-                self.request, self.resource, [found], {"resourceVersion": found["metadata"].get("resourceVersion", "")}
-            )
+            metadata = {"resourceVersion": found["metadata"].get("resourceVersion", "")}
+            table = _table(self.server, self.request, self.resource, [found], metadata, self.accepted)
             if self._columns_sent:
                 table["columnDefinitions"] = None  # only the first event names the columns
             self._columns_sent = True

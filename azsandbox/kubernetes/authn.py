@@ -93,7 +93,13 @@ def impersonated(request: Request, allow: Callable[[str, str, str, str], None]) 
             extra[unquote(header.removeprefix("impersonate-extra-"))] = tuple(value.split("\n"))
     if not name:
         if groups or uid or extra:
-            raise errors.bad_request("requested groups, uid or extra without impersonating a user")
+            # Go prints the references that it made: kind, namespace, name, uid, version, resourceVersion, fieldPath
+            refs = [f"{{Group  {group}    }}" for group in groups]
+            refs += [
+                f"{{UserExtra  {value}  authentication.k8s.io/v1  {key}}}" for key in extra for value in extra[key]
+            ]
+            refs += [f"{{UID  {uid}  authentication.k8s.io/v1  }}"] if uid else []
+            raise errors.bad_request(f"requested [{' '.join(refs)}] without impersonating a user")
         return None
     if name.startswith("system:serviceaccount:"):
         _, _, namespace, account = ([*name.split(":"), "", ""])[:4]

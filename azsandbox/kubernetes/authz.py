@@ -42,9 +42,14 @@ class Question:
             group, version, name = request.unknown
         else:
             return cls(request.user, request.method.lower(), path=request.path)
-        return cls(
-            request.user, request.verb, group, version, name, request.subresource, request.namespace, request.name
-        )
+        subject = request.name
+        if not subject and request.verb in ("list", "watch", "deletecollection"):
+            # a list of one name is authorized as that name
+            for term in request.param("fieldSelector").split(","):
+                key, equal, value = term.partition("=")
+                if key == "metadata.name" and equal:
+                    subject = value.lstrip("=")
+        return cls(request.user, request.verb, group, version, name, request.subresource, subjectspace, subject)
 
 
 @dataclass(frozen=True)

@@ -37,3 +37,4 @@ def fill(server: ApiServer) -> None:
         obj["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
         server.default(resource, obj)
         server.registry.insert(resource, obj)
+    server.registry.bucket.compact()

@@ -28,7 +28,8 @@ class Discovery:
 
     async def answer(self, request: Request) -> Response:
         parts = [part for part in request.path.strip("/").split("/") if part]
-        if request.method not in ("GET",):
+        one_group = len(parts) == 2 and parts[0] == "apis"  # answers every method alike
+        if request.method != "GET" and not one_group:
             raise errors.method_not_allowed()
         if len(parts) == 1:
             wanted = _aggregated_version(request)
@@ -108,7 +109,7 @@ class Discovery:
             found = [r for r in self.server.resources if (r.group, r.version) == (group, version)]
             resources = [_aggregated_resource(r) for r in sorted(found, key=lambda r: r.name)]
             versions.append({"version": version, "resources": resources, "freshness": "Current"})
-        return {"metadata": {"name": group, "creationTimestamp": None}, "versions": versions}
+        return {"metadata": {"name": group}, "versions": versions}
 
 
 def _aggregated_version(request: Request) -> bool:
@@ -134,9 +135,13 @@ def _plain(request: Request) -> Accepted:
             return Accepted()
         if media == negotiation.YAML:
             return Accepted(negotiation.YAML)
-    if "application/vnd.kubernetes.protobuf" in header or "as=APIGroupDiscoveryList" in header:
+    if "application/vnd.kubernetes.protobuf" in header and "as=" not in header:
         return Accepted()
     raise errors.not_acceptable(negotiation.PLAIN)
+
+
+# the order in which apiextensions names them
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 
 
 def _resource(resource: Resource) -> Object:
@@ -145,7 +150,7 @@ def _resource(resource: Resource) -> Object:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": sorted(resource.verbs),
+        "verbs": list(_CUSTOM_VERBS) if resource.custom else sorted(resource.verbs),
     }
     if resource.short_names:
         out["shortNames"] = list(resource.short_names)

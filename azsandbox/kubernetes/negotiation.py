@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Object, Request
 
@@ -60,6 +61,8 @@ def accepted(request: Request, tables: bool = True, custom: bool = False) -> Acc
             return Accepted(JSON, form, params.get("v", "v1"), params)
         if media in (YAML, "application/x-yaml") and not form:
             return Accepted(YAML, form, params.get("v", "v1"), params)
+    if "as=" in header:  # the media type would do, the form would not
+        raise errors.not_acceptable([m for m in PLAIN if not (custom and m == PROTOBUF)])
     raise not_acceptable(request, custom)
 
 

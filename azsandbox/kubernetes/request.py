@@ -43,7 +43,7 @@ class User:
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
-MASTER = User("system:admin", ("system:masters", "system:authenticated"))
+MASTER = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 
 
 @dataclass

@@ -139,7 +139,9 @@ class ApiServer:
                 raise errors.method_not_allowed()
         elif virtual.serves(resource):
             return await virtual.answer(self, request)
-        elif request.verb not in resource.verbs or self._needs_namespace(request, resource):
+        elif self._needs_namespace(request, resource):
+            raise errors.page_not_found() if request.name else errors.method_not_allowed()
+        elif request.verb not in resource.verbs:
             raise errors.method_not_allowed()
         if resource.custom:
             deprecated = self.custom.deprecation(resource)
@@ -197,11 +199,12 @@ class ApiServer:
             return self.registry.objects(self.resource(name), namespace)
         return []
 
-    def not_ahead(self, asked: int) -> None:
-        """Raises 504 for a resourceVersion that is yet to come."""
+    def not_ahead(self, asked: int, exact: bool = False) -> None:
+        """Raises 504 for a resourceVersion that is yet to come; `exact`: asked of the store, not of its cache."""
         current = self.registry.bucket.revision
         if asked > current:
             text = f"Too large resource version: {asked}, current: {current}"
+            text = text if exact else f"Timeout: {text}"
             error = errors.timeout(text, 1)
             error.details["causes"] = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
             raise error
@@ -272,17 +275,3 @@ class ApiServer:
 
     def released(self, resource: Resource, obj: Object) -> None:
         """After a deletion: what the object had allocated is free again."""
-
-    # --- tables
-
-    async def table(
-        self, request: Request, resource: Resource, items: list[Object], metadata: dict[str, Any]
-    ) -> Object:
-        return self.table_now(request, resource, items, metadata)
-
-    def table_now(self, request: Request, resource: Resource, items: list[Object], metadata: dict[str, Any]) -> Object:
-        """A Table of objects, with their metadata, whole or not at all, as includeObject says."""
-        from azsandbox.kubernetes import tables
-
-        include = request.param("includeObject", "Metadata")
-        return tables.render(self, resource, items, metadata, include)

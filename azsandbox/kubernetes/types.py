@@ -56,13 +56,21 @@ class Types:
         return validation.update(resource, new, old, subresource)
 
     def record_update(
-        self, type_: Type, resource: Resource, new: Object, old: Object | None, manager: str, subresource: str
+        self,
+        type_: Type,
+        resource: Resource,
+        new: Object,
+        old: Object | None,
+        manager: str,
+        subresource: str,
+        api_version: str = "",
     ) -> None:
-        """Notes in managedFields what `manager` changed from `old` to `new`."""
+        """Notes in managedFields what `manager` changed from `old` to `new`, objects of the resource's version or
+        another."""
         from azsandbox.kubernetes.apply import record_update, reset_fields
 
         reset = reset_fields(resource, subresource)
-        record_update(new, old, manager, resource.api_version, subresource, now(), type_, reset)
+        record_update(new, old, manager, api_version or resource.api_version, subresource, now(), type_, reset)
 
     def apply(self, server: ApiServer, request: Request, resource: Resource, old: Object | None) -> Object:
         """Server-side apply of a request's body on `old`. Raises 409 for conflicts, 400, 500."""

@@ -132,7 +132,7 @@ def _access(server: ApiServer, question: Question) -> Object:
 def _self_access(server: ApiServer, request: Request, review: Object) -> Object:
     found = _check_attributes(review["spec"])
     if found:
-        raise errors.invalid("SelfSubjectAccessReview", "authorization.k8s.io", "", found)
+        raise errors.invalid("", "authorization.k8s.io", "", found)
     return _access(server, _question(review["spec"], request.user))
 
 
@@ -147,7 +147,7 @@ def _subject_access(server: ApiServer, request: Request, review: Object) -> Obje
     if not spec.get("user") and not spec.get("groups"):
         found.append(invalid("spec.user", spec.get("user", ""), "at least one of user or group must be specified"))
     if found:
-        raise errors.invalid("SubjectAccessReview", "authorization.k8s.io", "", found)
+        raise errors.invalid("", "authorization.k8s.io", "", found)
     return _access(server, _question(spec, _reviewed(spec)))
 
 
@@ -165,7 +165,7 @@ def _local_access(server: ApiServer, request: Request, review: Object) -> Object
         text = "disallowed on this kind of request"
         found.append(invalid("spec.nonResourceAttributes", spec["nonResourceAttributes"], text))
     if found:
-        raise errors.invalid("LocalSubjectAccessReview", "authorization.k8s.io", "", found)
+        raise errors.invalid("", "authorization.k8s.io", "", found)
     return _access(server, _question(spec, _reviewed(spec)))
 
 
@@ -231,7 +231,7 @@ def _token(server: ApiServer, request: Request, review: Object) -> Object:
         texts = " ".join(claims.get("aud") or ())
         error = f"[invalid bearer token, token audiences {_go_strings(texts)} is invalid for the target audiences {_go_strings(' '.join(audiences))}]"
         return {"user": {}, "error": error}
-    return {"user": {}, "error": "[invalid bearer token, token lookup failed]"}
+    return {"user": {}, "error": "invalid bearer token"}
 
 
 def _go_strings(text: str) -> str:

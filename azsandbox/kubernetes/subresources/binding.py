@@ -25,6 +25,8 @@ async def answer(server: ApiServer, request: Request) -> Response:
     assert resource is not None
     options.write_options(request, "CreateOptions")
     binding = writing.read_body(server, request, GroupVersionKind("", "v1", "Binding"))
+    if (binding.get("metadata") or {}).get("name", request.name) != request.name:
+        raise errors.bad_request("name in URL does not match name in Binding object")
     writing.check_names(request, resource, binding, request.name)
     target = binding.get("target") or {}
     found: list[FieldError] = []
@@ -33,7 +35,8 @@ async def answer(server: ApiServer, request: Request) -> Response:
     if not target.get("name"):
         found.append(required("target.name"))
     if found:
-        raise errors.invalid("Binding", "", request.name, found)
+        texts = [error.text for error in found]
+        raise errors.plain_500(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
     old = server.registry.get(resource, request.namespace, request.name)
     uid = binding["metadata"].get("uid")
     if uid and uid != old["metadata"]["uid"]:

@@ -47,7 +47,11 @@ async def answer(server: ApiServer, request: Request) -> Response:
     lasting = EXTENDED if seconds == WARN_AFTER and bound and bound["kind"] == "Pod" else seconds
     token = server.tokens.issue(account, audiences, lasting, bound, node)
     expires = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
-    metadata = {key: value for key, value in body["metadata"].items() if key in ("name", "namespace")}
+    server.types.record_update(
+        server.types.named(REQUEST), resource, body, None, options.field_manager(request), "token", REQUEST.api_version
+    )
+    kept = ("name", "namespace", "managedFields")
+    metadata = {key: value for key, value in body["metadata"].items() if key in kept}
     metadata["creationTimestamp"] = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     out: Object = {
         "kind": "TokenRequest",

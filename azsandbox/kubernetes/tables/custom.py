@@ -74,7 +74,7 @@ def cell(found: list[Any], kind: str) -> Any:
             return since(value)
         except (ValueError, AttributeError):
             return "<invalid>"
-    return ",".join(_text(item) for item in found) if len(found) > 1 else _text(value)
+    return _text(value)
 
 
 def custom_columns(server: ApiServer, resource: Resource) -> tuple[list[Object], Row]:

@@ -23,9 +23,8 @@ async def create(server: ApiServer, request: Request) -> Response:
     metadata = obj["metadata"]
     if metadata.get("resourceVersion") not in (None, "", "0"):
         raise errors.plain_500("resourceVersion should not be set on objects to be created")
-    metadata.pop("resourceVersion", None)
-    if metadata.get("uid"):
-        metadata.pop("uid")
+    for name in ("resourceVersion", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        metadata.pop(name, None)
     server.default(resource, obj)
     writing.record_owner(server, request, resource, obj, None)
     generated = bool(metadata.get("generateName")) and not metadata.get("name")

@@ -65,6 +65,8 @@ async def delete_object(
     waiting = copy.deepcopy(obj)
     grace = _mark(resource, waiting, asked)
     if finished(waiting) and not grace:
+        if not dry_run and metadata.get("deletionGracePeriodSeconds"):
+            server.registry.replace(resource, waiting, metadata["resourceVersion"])  # its grace ends, as watches see
         if not dry_run:
             if waiting["metadata"].get("deletionTimestamp") and not metadata.get("deletionTimestamp"):
                 _unmark(waiting)

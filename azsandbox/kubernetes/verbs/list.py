@@ -60,7 +60,7 @@ def page(
             asked = options.resource_version(version)
         except ValueError as error:
             raise errors.bad_request(f"invalid resource version: {error}") from None
-        server.not_ahead(asked)
+        server.not_ahead(asked, exact=request.param("resourceVersionMatch") == "Exact")
         if request.param("resourceVersionMatch") == "Exact":
             revision = asked
     prefix = resource.prefix(request.namespace)

@@ -40,7 +40,7 @@ async def _create_by_put(server: ApiServer, request: Request, resource: Resource
     if not rule.create_on_update or request.subresource:
         raise errors.not_found(resource.name, request.name, resource.group)
     if metadata.get("uid"):
-        cause = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: "
+        cause = precondition_failed(resource, {"namespace": request.namespace, "name": request.name}, metadata["uid"])
         raise errors.conflict(resource.name, request.name, cause, resource.group)
     if metadata.get("resourceVersion") not in (None, "", "0"):
         raise errors.modified(resource.name, request.name, resource.group)
@@ -51,13 +51,24 @@ async def _create_by_put(server: ApiServer, request: Request, resource: Resource
     return await answers.obj(server, request, resource, stored, 201)
 
 
+def precondition_failed(resource: Resource, metadata: Object, uid: str) -> str:
+    """Why an object of another uid is not written, as the storage says it; `metadata` is that of the stored object."""
+    scope = f"{metadata['namespace']}/" if resource.namespaced else ""
+    kind = f"{resource.group}/{resource.name}" if resource.custom else resource.name
+    return (
+        f"StorageError: invalid object, Code: 4, Key: /registry/{kind}/{scope}{metadata['name']}, ResourceVersion: 0, "
+        f"AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: "
+        f"{metadata.get('uid', '')}"
+    )
+
+
 def check_version(resource: Resource, new: Object, old: Object) -> None:
     """The uid and resourceVersion that a body names must be the object's. Raises 409, 422, or 500 as for a bad number."""
     metadata, before = new["metadata"], old["metadata"]
     name = before["name"]
     uid = metadata.get("uid")
     if uid and uid != before["uid"]:
-        cause = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['uid']}"
+        cause = precondition_failed(resource, before, uid)
         raise errors.conflict(resource.name, name, cause, resource.group)
     version = metadata.get("resourceVersion") or ""
     if version in ("", "0"):

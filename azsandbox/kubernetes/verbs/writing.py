@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import errors, options, strategy
@@ -32,21 +33,12 @@ def check_names(request: Request, resource: Resource, obj: Object, name: str) ->
             )
         metadata["namespace"] = request.namespace
     else:
-        if metadata.get("namespace"):
-            raise (
-                errors.bad_request("namespace may not be set on a cluster-scoped object")
-                if resource.custom
-                else (
-                    errors.bad_request(
-                        "the namespace of the provided object does not match the namespace sent on the request"
-                    )
-                )
-            )
         metadata.pop("namespace", None)
     if name:
         if not metadata.get("name"):
-            metadata["name"] = name
-        elif metadata["name"] != name:
+            text = f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            raise errors.bad_request(text)
+        if metadata["name"] != name:
             raise errors.bad_request(
                 f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
             )
@@ -119,7 +111,8 @@ async def store_changed(server: ApiServer, request: Request, resource: Resource,
     if request.dry_run:
         return new
     if finished(new):
-        return server.registry.remove(resource, new)
+        server.registry.remove(resource, copy.deepcopy(old))  # watches see the state that was stored
+        return new
     with server.allocations(resource, new, old):
         return server.registry.replace(resource, new, expected)
 
