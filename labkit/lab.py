@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 KEPT = ".labkit"
 """Folder beside lab.toml that holds the lab's kubeconfig and its tokens."""
+
+STARTING = 30
+"""Seconds that a cluster may say that its control plane is not running yet."""
 
 
 class Output:
@@ -191,12 +195,23 @@ class Lab:
 
         action = "listClusterAdminCredential" if admin else "listClusterUserCredential"
         path = f"{cluster_path(self.subscription_id, self.settings)}/{action}"
-        answer = self.arm.post(path, api_versions()["managedClusters"])
+        answer = self._when_ready(lambda: self.arm.post(path, api_versions()["managedClusters"]))
         found = answer.get("kubeconfigs") or []
         if not found:
             raise ReadError(f"{action} answered no kubeconfig", 0, "NoKubeconfig", "az aks get-credentials")
         text = base64.b64decode(found[0]["value"]).decode()
         return kubeconfigs.parse(text, f"the answer of {action}")
+
+    def _when_ready(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `ask` answers; a control plane that is just starting says 409, and is asked again for a while."""
+        deadline = time.monotonic() + STARTING
+        while True:
+            try:
+                return ask()
+            except ReadError as error:
+                if error.status != 409 or time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.2)
 
     def kubectl(self, command: str | Sequence[str], *, input: str | None = None, check: bool = True) -> Output:
         """Run kubectl with the lab's kubeconfig, print what it says, and return it.

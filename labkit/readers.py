@@ -97,7 +97,9 @@ class ArmReader:
         try:
             response = self._client.send_request(HttpRequest(method, url))
         except ClientAuthenticationError as error:
-            raise ReadError(str(error).splitlines()[0], 401, "Unauthenticated", "az login") from error
+            # The chain's first line says only that it failed; the reasons stand below it, a line a credential.
+            said = " ".join(str(error).split("To mitigate")[0].split())
+            raise ReadError(said, 401, "Unauthenticated", "labkit status, or: az login") from error
         except AzureError as error:
             raise ReadError(f"{method} {url} was not answered: {error}", 0, "NoAnswer", "labkit status") from error
         if response.status_code >= 400:
@@ -195,7 +197,8 @@ class KubernetesReader:
                 "GET", url, headers=headers, preload_content=False, timeout=urllib3.Timeout(connect=10, read=timeout)
             )
         except urllib3.exceptions.HTTPError as error:
-            raise ReadError(f"GET {path} was not answered: {error}", 0, "NoAnswer", "labkit status") from error
+            why = getattr(error, "reason", None) or error
+            raise ReadError(f"GET {path} was not answered: {why}", 0, "NoAnswer", "labkit up") from error
         if response.status >= 400:
             body = response.read(decode_content=True)
             response.release_conn()

@@ -179,29 +179,34 @@ class Result:
 class Unread(Exception):
     """A check needs a source that was not read; carries the status that this leads to.
 
-    Denied (403) or not answered gives unknown; what does not exist, or does not apply, gives skip.
+    Denied (403) or not answered gives unknown; what does not exist, or does not apply, gives skip. `next_command` is
+    what makes it readable: the check's own remedy would be for a fault that nobody has seen.
     """
 
-    def __init__(self, status: Status, reason: str, object_id: str = "") -> None:
+    def __init__(self, status: Status, reason: str, object_id: str = "", next_command: str = "") -> None:
         self.status = status
         self.reason = reason
         self.object_id = object_id
+        self.next_command = next_command
         super().__init__(reason)
 
 
 def run(check: Check, evidence: Evidence) -> Result:
     """The result of `check` on `evidence`: the worst of its findings decides, and those like it are told with it."""
+    readable = ""
     try:
         answer = check.judge(evidence)
         findings = (answer,) if isinstance(answer, Finding) else tuple(answer)
     except Unread as unread:
         observed = "not readable" if unread.status is Status.UNKNOWN else "not looked at"
         findings = (Finding(unread.status, observed, "", unread.reason, unread.object_id),)
+        readable = unread.next_command
     if not findings:
         findings = (skipped("there is nothing that this check looks at"),)
     worst = max(findings, key=lambda finding: finding.status.rank)
     alike = [finding for finding in findings if finding.status is worst.status]
     names = evidence.names
+    wrong = worst.status in (Status.WARN, Status.FAIL)
     return Result(
         id=check.id,
         title=check.title,
@@ -213,8 +218,8 @@ def run(check: Check, evidence: Evidence) -> Result:
         object_id=worst.object_id or evidence.cluster_id,
         reason=_joined([finding.reason for finding in alike]),
         why=check.why,
-        next_command="" if worst.status in (Status.PASS, Status.SKIP) else _filled(check.next, names),
-        hints=() if worst.status in (Status.PASS, Status.SKIP) else tuple(_filled(hint, names) for hint in check.hints),
+        next_command=_filled(check.next, names) if wrong else readable,
+        hints=tuple(_filled(hint, names) for hint in check.hints) if wrong else (),
         references=check.references,
         findings=findings,
     )

@@ -37,6 +37,7 @@ class Problem:
     status: Status
     reason: str
     object_id: str = ""
+    next_command: str = ""
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Evidence:
         """What `source` holds. Raises Unread, which `core.run` turns into unknown or skip."""
         value = self.sources.get(source, Problem(Status.UNKNOWN, f"{source} was not read"))
         if isinstance(value, Problem):
-            raise Unread(value.status, value.reason, value.object_id)
+            raise Unread(value.status, value.reason, value.object_id, value.next_command)
         return value
 
     def maybe(self, source: str) -> Any:
@@ -158,14 +159,17 @@ class _Collector:
             except ReadError as error:
                 kept[source] = _problem(source, error)
             except Unread as unread:
-                kept[source] = Problem(unread.status, unread.reason, unread.object_id)
+                kept[source] = Problem(unread.status, unread.reason, unread.object_id, unread.next_command)
             except LabError as error:
-                kept[source] = Problem(Status.UNKNOWN, f"{source} was not read: {error.message}")
+                reason = f"{source} was not read: {error.message}"
+                kept[source] = Problem(Status.UNKNOWN, reason, next_command=error.next_command)
         return kept[source]
 
     def arm(self) -> Arm:
         if self._arm is None:
-            raise Unread(Status.UNKNOWN, "this target gives Kubernetes to read, and not Azure")
+            raise Unread(
+                Status.UNKNOWN, "this target gives Kubernetes to read, and not Azure", next_command="labkit use aks"
+            )
         return self._arm
 
     def cluster(self) -> Object:
@@ -173,7 +177,7 @@ class _Collector:
         found = self.want("cluster")
         if not isinstance(found, Problem):
             return dict(found)
-        raise Unread(found.status, found.reason, found.object_id)
+        raise Unread(found.status, found.reason, found.object_id, found.next_command)
 
     def kubernetes(self) -> Kubernetes:
         """The API server's reader; a cluster that is stopped, or not there, is skipped."""
@@ -229,7 +233,7 @@ class _Collector:
         cluster = self.want("cluster")
         # Before the cluster there is a network already, which lesson 11 looks at.
         if isinstance(cluster, Problem) and cluster.status is not Status.SKIP:
-            raise Unread(cluster.status, cluster.reason, cluster.object_id)
+            raise Unread(cluster.status, cluster.reason, cluster.object_id, cluster.next_command)
         pools = [] if isinstance(cluster, Problem) else at(cluster, "properties.agentPoolProfiles") or []
         for pool in pools:
             for key in ("vnetSubnetID", "podSubnetID"):
@@ -293,9 +297,13 @@ READERS: Mapping[str, Callable[[_Collector], Any]] = {
 
 
 def _problem(source: str, error: ReadError) -> Problem:
+    if error.code == "Unauthenticated":
+        return Problem(Status.UNKNOWN, f"{source} was not read: {error.message}", next_command=error.next_command)
     if error.denied:
-        return Problem(Status.UNKNOWN, f"you may not read {source}: {error.message}")
-    return Problem(Status.UNKNOWN, f"{source} could not be read: {error.message}")
+        ask = "ask for the role Reader on the resource group (for Kubernetes: RBAC Reader on the cluster), and check again"
+        return Problem(Status.UNKNOWN, f"you may not read {source}: {error.message}", next_command=ask)
+    again = error.next_command or "labkit status"
+    return Problem(Status.UNKNOWN, f"{source} could not be read: {error.message}", next_command=again)
 
 
 def _bounded(

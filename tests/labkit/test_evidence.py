@@ -69,6 +69,9 @@ def test_a_refused_read_makes_a_check_unknown_and_never_failed(status: int) -> N
         result = run(check, seen)
         assert result.status is Status.UNKNOWN, check.id
         assert "may not read" in result.reason
+        # What would mend the fault is no answer to a read that was refused.
+        assert "ask for the role Reader" in result.next_command
+        assert result.hints == ()
 
 
 def test_a_refused_read_of_kubernetes_leaves_what_azure_says() -> None:
@@ -125,3 +128,13 @@ def test_virtual_nodes_are_no_machines() -> None:
     seen = gather((), HealthyArm(), lambda: kubernetes)
     assert judge("cluster.nodes-ready", seen) is Status.PASS
     assert judge("cluster.node-os", seen) is Status.PASS
+
+
+def test_nobody_signed_in_is_no_refusal() -> None:
+    arm = HealthyArm()
+    for path in list(arm.answers):
+        arm.answers[path] = ReadError("no credential worked", 401, "Unauthenticated", "az login")
+    result = run(catalogue.checks()["cluster.sku-tier"], gather(("cluster.sku-tier",), arm))
+    assert result.status is Status.UNKNOWN
+    assert "may not" not in result.reason
+    assert result.next_command == "az login"

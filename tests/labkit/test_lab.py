@@ -14,7 +14,7 @@ import pytest
 
 import labkit
 from labkit import targets
-from labkit.errors import CommandFailed, LabError, TargetError, ToolMissing
+from labkit.errors import CommandFailed, LabError, ReadError, TargetError, ToolMissing
 from labkit.lab import Lab
 from labkit.settings import Settings
 from tests.labkit.healthy import SUBSCRIPTION, HealthyArm, HealthyKubernetes
@@ -144,6 +144,21 @@ def test_the_credentials_are_asked_of_azure(
     lab.__dict__["_reader"] = Arm()
     lab.kubeconfig(admin=True)
     assert asked[0].endswith("/managedClusters/aks-baseline/listClusterAdminCredential")
+
+
+def test_a_control_plane_that_is_just_starting_is_asked_again(lab: Lab) -> None:
+    answers: list[Any] = [ReadError("not running", 409, "OperationNotAllowed"), {"kubeconfigs": []}]
+
+    def ask() -> dict[str, Any]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    assert lab._when_ready(ask) == {"kubeconfigs": []}
+    answers[:] = [ReadError("no", 403)]
+    with pytest.raises(ReadError):
+        lab._when_ready(ask)
 
 
 def test_checks_are_run_on_what_the_lab_reads(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
