@@ -49,7 +49,7 @@ class Question:
                 key, equal, value = term.partition("=")
                 if key == "metadata.name" and equal:
                     subject = value.lstrip("=")
-        return cls(request.user, request.verb, group, version, name, request.subresource, subjectspace, subject)
+        return cls(request.user, request.verb, group, version, name, request.subresource, request.namespace, subject)
 
 
 @dataclass(frozen=True)
