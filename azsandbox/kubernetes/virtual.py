@@ -83,7 +83,7 @@ def _component_statuses(request: Request) -> Response:
     if request.verb != "get":
         raise errors.method_not_allowed()
     if found is None:
-        raise errors.not_found("componentstatuses", request.name)
+        raise errors.not_found("componentstatus", request.name)
     return answers.respond(request, {"kind": "ComponentStatus", "apiVersion": "v1", **found})
 
 

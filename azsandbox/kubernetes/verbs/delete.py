@@ -130,11 +130,12 @@ def _mark(resource: Resource, obj: Object, asked: DeleteOptions) -> int:
         return grace
     seconds = grace or 0
     metadata["deletionTimestamp"] = strategy.rfc3339(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds))
+    if resource.qualified == "namespaces":  # has a deletion of its own, without a grace period
+        obj.setdefault("status", {})["phase"] = "Terminating"
+        return 0
     metadata["deletionGracePeriodSeconds"] = seconds
     if metadata.get("generation"):
         metadata["generation"] += 1
-    if resource.kind == "Namespace" and not resource.group and (obj.get("spec") or {}).get("finalizers"):
-        obj.setdefault("status", {})["phase"] = "Terminating"
     return seconds
 
 

@@ -24,14 +24,13 @@ async def delete_collection(server: ApiServer, request: Request) -> Response:
     records, metadata = page(server, request, resource, labels, fields)
     items: list[Object] = []
     for record in records:
-        obj = server.registry.load(resource, record.value)
+        item = server.registry.load(resource, record.value)  # the answer shows it as it was
         try:
-            left = await delete_object(server, request, resource, obj, asked)
+            await delete_object(server, request, resource, server.registry.load(resource, record.value), asked)
         except StatusError as error:
             if error.code == 404:
                 continue
             raise
-        item = left if left is not None else obj
         items.append(item if resource.custom else {k: v for k, v in item.items() if k not in ("kind", "apiVersion")})
     if resource.custom:
         metadata = {"continue": "", **metadata}

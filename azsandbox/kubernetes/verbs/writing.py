@@ -71,7 +71,10 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
         )
     existing = server.registry.record(resource, metadata.get("namespace", ""), metadata["name"])
     if existing is not None:
-        raise errors.already_exists(resource.name, metadata["name"], resource.group)
+        error = errors.already_exists(resource.name, metadata["name"], resource.group)
+        if server.registry.load(resource, existing.value)["metadata"].get("deletionTimestamp"):
+            error.message = f"object is being deleted: {error.message}"
+        raise error
     await server.admission.validate(attrs)
     if request.dry_run:
         return obj
