@@ -50,5 +50,8 @@ def resolve(request: Request, resources: ResourceTable) -> bool:
         return True
     request.resource = resource
     if resource.namespaced is False and request.namespace:
+        if resource.custom:
+            request.unknown = (group, version, rest[0])  # nothing is installed at such a path
+            return True
         raise errors.page_not_found()
     return True

@@ -35,6 +35,10 @@ def apply_patch(
     where an operation does not apply; 500 for a strategic merge patch with a bad directive.
     """
     shown = ""
+    if type_ is not None and "metadata" in current:  # a refusal shows the object as Go serializes it
+        order = type_.properties["metadata"].by_name
+        metadata = current["metadata"]
+        current["metadata"] = {name: metadata[name] for name in order if name in metadata}
     if media == JSON:
         operations, strict = _operations(body, field_validation)
         patched = json_patch.apply(current, operations)

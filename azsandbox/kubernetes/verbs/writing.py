@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from azsandbox.kubernetes import errors, options, strategy
+from azsandbox.kubernetes import errors, options, strategy, warnings
 from azsandbox.kubernetes.admission import CREATE, UPDATE, Attributes
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request
@@ -58,6 +58,7 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
         request.dry_run,
         request.warnings,
     )
+    request.warnings += warnings.deduplicate_owners(obj)
     await server.admission.mutate(attrs)
     metadata = obj["metadata"]
     strategy.fill_system_metadata(obj, now())
@@ -69,6 +70,7 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
         raise errors.invalid(
             resource.kind, resource.group, metadata.get("name") or metadata.get("generateName", ""), found
         )
+    request.warnings += warnings.of_write(resource, obj)
     existing = server.registry.record(resource, metadata.get("namespace", ""), metadata["name"])
     if existing is not None:
         error = errors.already_exists(resource.name, metadata["name"], resource.group)
@@ -100,6 +102,7 @@ async def store_changed(server: ApiServer, request: Request, resource: Resource,
         request.dry_run,
         request.warnings,
     )
+    request.warnings += warnings.deduplicate_owners(new)
     await server.admission.mutate(attrs)
     expected = old["metadata"]["resourceVersion"]
     strategy.prepare_update(resource, new, old, request.subresource, user=request.user)
@@ -107,6 +110,8 @@ async def store_changed(server: ApiServer, request: Request, resource: Resource,
     found = server.validate_update(resource, new, old, request.subresource, request)
     if found:
         raise errors.invalid(resource.kind, resource.group, metadata.get("name", ""), found)
+    if not request.subresource:
+        request.warnings += warnings.of_write(resource, new, old)
     await server.admission.validate(attrs)
     if same(new, old):
         return old

@@ -188,3 +188,14 @@ def test_another_version_of_the_kind_is_refused():
     body = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
     expected = "the API version in the data (autoscaling/v2) does not match the expected API version (autoscaling/v1)"
     assert refusal(gvk, body) == expected
+
+
+def test_string_data_of_a_secret_becomes_data():
+    secret = GroupVersionKind("", "v1", "Secret")
+    found = read(secret, {"data": {"a": "MQ=="}, "stringData": {"b": "2", "a": "3"}}).obj
+    assert found["data"] == {"a": "Mw==", "b": "Mg=="}
+    assert "stringData" not in found
+
+
+def test_an_empty_list_of_managers_is_seen():
+    assert read(CONFIG_MAP, {"metadata": {"managedFields": []}}).obj["metadata"] == {"managedFields": []}
