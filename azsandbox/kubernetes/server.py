@@ -32,6 +32,7 @@ from azsandbox.kubernetes.verbs.list import list_
 from azsandbox.kubernetes.verbs.patch import patch
 from azsandbox.kubernetes.verbs.update import update
 from azsandbox.kubernetes.verbs.watch import watch
+from azsandbox.kubernetes.warnings import DEPRECATED_RESOURCES
 from azsandbox.store import Bucket
 
 if TYPE_CHECKING:
@@ -147,6 +148,9 @@ class ApiServer:
             deprecated = self.custom.deprecation(resource)
             if deprecated:
                 request.warnings.append(deprecated)
+        deprecated = DEPRECATED_RESOURCES.get((resource.group, resource.version, resource.name))
+        if deprecated:
+            request.warnings.append(deprecated)
         await self.ready_for(resource)
         return await VERBS[request.verb](self, request)
 
@@ -275,3 +279,5 @@ class ApiServer:
 
     def released(self, resource: Resource, obj: Object) -> None:
         """After a deletion: what the object had allocated is free again."""
+        if (resource.group, resource.kind) == ("", "Service"):
+            self.admission.allocation.release(obj)

@@ -27,6 +27,7 @@ class Attributes:
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
     options: Object | None = None  # CreateOptions, UpdateOptions or DeleteOptions, as webhooks are told
+    mutating: bool = True  # False once the object is final and only judged
     audit: dict[str, str] = field(default_factory=dict)  # audit annotations
 
     def of(self, group: str, *kinds: str) -> bool:
@@ -36,6 +37,9 @@ class Attributes:
     def forbidden(self, cause: str) -> StatusError:
         """403 as an admission controller says it."""
         name = self.name
+        meta = (self.obj or {}).get("metadata") or {}
+        if self.mutating and self.operation == CREATE and meta.get("generateName"):
+            name = meta["generateName"]  # the name that was made of it is not known yet
         if not name and self.obj is not None:
             meta = self.obj.get("metadata") or {}
             name = meta.get("name") or meta.get("generateName") or "Unknown"

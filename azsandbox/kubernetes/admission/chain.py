@@ -63,5 +63,6 @@ class Admission:
 
     async def validate(self, attrs: Attributes) -> None:
         """Raises StatusError if `attrs` may not come in."""
+        attrs.mutating = False
         for plugin in self.plugins:
             await plugin.validate(attrs)

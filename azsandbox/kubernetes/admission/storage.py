@@ -12,8 +12,9 @@ _DEFAULT_CLASS_BETA = "storageclass.beta.kubernetes.io/is-default-class"
 _CLASS_BETA = "volume.beta.kubernetes.io/storage-class"
 _DEFAULT_INGRESS = "ingressclass.kubernetes.io/is-default-class"
 _PROTECTION = {
-    "PersistentVolume": "kubernetes.io/pv-protection",
-    "PersistentVolumeClaim": "kubernetes.io/pvc-protection",
+    ("storage.k8s.io", "VolumeAttributesClass"): "kubernetes.io/vac-protection",
+    ("", "PersistentVolume"): "kubernetes.io/pv-protection",
+    ("", "PersistentVolumeClaim"): "kubernetes.io/pvc-protection",
 }
 
 
@@ -43,7 +44,7 @@ class StorageObjectInUseProtection(Plugin):
     """Volumes and claims carry a finalizer from the start, so that they outlive what uses them."""
 
     async def mutate(self, attrs: Attributes) -> None:
-        finalizer = _PROTECTION.get(attrs.resource.kind) if attrs.resource.group == "" else None
+        finalizer = _PROTECTION.get((attrs.resource.group, attrs.resource.kind))
         if finalizer is None or attrs.subresource or attrs.operation != CREATE or attrs.obj is None:
             return
         meta = attrs.obj["metadata"]

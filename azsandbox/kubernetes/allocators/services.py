@@ -47,6 +47,13 @@ class ServiceAllocation:
             name = new["metadata"].get("name") or ""
             raise errors.invalid("Service", "", name, refused.errors) from None
 
+    def release(self, service: Object) -> None:
+        """After a Service is gone: what it held is free at once."""
+        spec = service.get("spec") or {}
+        held = [*(spec.get("clusterIPs") or []), *(port.get("nodePort") for port in spec.get("ports") or [])]
+        for value in [*held, spec.get("healthCheckNodePort")]:
+            self._held.pop(str(value), None)
+
     # --- what is taken
 
     def _services(self, owner: str) -> list[Object]:

@@ -6,6 +6,7 @@ from azsandbox.kubernetes.defaults import pods
 from azsandbox.kubernetes.defaults.pods import amounts, put, put_absent
 from azsandbox.kubernetes.defaults.registry import defaults
 from azsandbox.kubernetes.request import Object
+from azsandbox.kubernetes.strategies import merge_string_data
 
 _AFFINITY_SECONDS = 10800
 
@@ -21,6 +22,8 @@ def spec_of(obj: Object) -> Object:
 @defaults("", "Service")
 def service(obj: Object) -> None:
     spec = spec_of(obj)
+    if spec.get("type") == "ExternalName":
+        spec.pop("internalTrafficPolicy", None)  # defaulted by mistake once, and dropped since
     put(spec, "sessionAffinity", "None")
     if spec["sessionAffinity"] == "None":
         spec.pop("sessionAffinityConfig", None)
@@ -64,6 +67,7 @@ def replication_controller(obj: Object) -> None:
 @defaults("", "Secret")
 def secret(obj: Object) -> None:
     put(obj, "type", "Opaque")
+    merge_string_data(obj)
 
 
 @defaults("", "PersistentVolume")
@@ -112,6 +116,9 @@ def namespace(obj: Object) -> None:
 
 @defaults("", "Node")
 def node(obj: Object) -> None:
+    spec = spec_of(obj)
+    if spec.get("podCIDR") and not spec.get("podCIDRs"):
+        spec["podCIDRs"] = [spec["podCIDR"]]
     status = obj.get("status") or {}
     if status.get("allocatable") is None and status.get("capacity") is not None:
         status["allocatable"] = dict(status["capacity"])

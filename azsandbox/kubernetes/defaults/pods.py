@@ -228,6 +228,8 @@ def pod(obj: Object) -> None:
             for port in each.get("ports") or []:
                 put(port, "hostPort", port.get("containerPort") or 0)
     pod_spec(spec)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1  # of a pod, but not of a template
 
 
 def _requests_of_limits(obj: Object) -> None:

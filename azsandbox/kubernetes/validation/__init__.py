@@ -31,6 +31,30 @@ def create(resource: Resource, obj: Object) -> Errors:
     return found + rule(obj) if rule else found
 
 
+# Kinds whose update is validated like a create besides, metadata included: its faults come once more.
+_CREATED_ANEW = frozenset(
+    {
+        ("", "ConfigMap"),
+        ("", "Secret"),
+        ("", "Pod"),
+        ("", "PersistentVolumeClaim"),
+        ("", "Endpoints"),
+        ("networking.k8s.io", "Ingress"),
+        ("discovery.k8s.io", "EndpointSlice"),
+        ("apps", "ControllerRevision"),
+        ("rbac.authorization.k8s.io", "Role"),
+        ("rbac.authorization.k8s.io", "ClusterRole"),
+        ("rbac.authorization.k8s.io", "RoleBinding"),
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+    }
+)
+
+
+def _create_metadata(resource: Resource, meta: Object) -> Errors:
+    found = metadata.on_create(meta, resource.namespaced, metadata.name_format(resource.group, resource.kind))
+    return found + metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
+
+
 def update(resource: Resource, new: Object, old: Object, subresource: str = "") -> Errors:
     """What keeps `new` from taking the place of `old`; [] if nothing does."""
     meta, before = new.get("metadata") or {}, old.get("metadata") or {}
@@ -39,5 +63,7 @@ def update(resource: Resource, new: Object, old: Object, subresource: str = "") 
     if not resource.custom:
         found += metadata.on_update(meta, before)  # the kind's own validation asks once more, so causes come twice
         found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
+        if (resource.group, resource.kind) in _CREATED_ANEW and not subresource:
+            found += _create_metadata(resource, meta)
     rule = registry.UPDATE.get((resource.group, resource.kind, subresource))
     return found + rule(new, old) if rule else found

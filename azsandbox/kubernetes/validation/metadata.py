@@ -93,6 +93,8 @@ def go_owner(reference: Object) -> Object:
 def _owner_reference(reference: Object, path: str) -> Errors:
     found: Errors = []
     group, _, version = (reference.get("apiVersion") or "").rpartition("/")
+    if "/" in group:
+        group = version = ""  # no group and version at all
     kind = reference.get("kind") or ""
     if not version:
         found.append(invalid(f"{path}.apiVersion", reference.get("apiVersion") or "", "version must not be empty"))

@@ -497,6 +497,8 @@ def _slice_ports(ports: list[Object]) -> Errors:
 @on_update("discovery.k8s.io", "EndpointSlice")
 def endpoint_slice_update(new: Object, old: Object) -> Errors:
     found = endpoint_slice(new)
+    if new.get("endpoints") == old.get("endpoints"):
+        found = [item for item in found if not item.field.startswith("endpoints")]
     if new.get("addressType") != old.get("addressType"):
         found.append(invalid("addressType", new.get("addressType") or "", metadata.IMMUTABLE))
     return found
