@@ -15,8 +15,11 @@ def is_sidecar(container: Object) -> bool:
 
 
 def restarts(spec: Object, container: Object, exit_code: int) -> bool:
-    """Whether a container that ended with `exit_code` is started again."""
+    """Whether a container that ended with `exit_code` is started again; an init container only until it succeeds."""
     policy = container.get("restartPolicy") or spec.get("restartPolicy") or "Always"
+    if policy == "Always" and not is_sidecar(container):
+        once = any(entry["name"] == container["name"] for entry in spec.get("initContainers") or ())
+        policy = "OnFailure" if once else policy
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 
 
