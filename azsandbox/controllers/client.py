@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import urllib.parse
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -16,6 +16,7 @@ import orjson
 from azsandbox.kubernetes.errors import StatusError
 
 Object = dict[str, Any]
+Objects = list[Object]  # by another name than list, which the classes here use for what they do
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -103,9 +104,9 @@ class KubeClient:
                 return None
             raise
 
-    async def list(self, url: str, **query: str) -> list[Object]:
+    async def list(self, url: str, **query: str) -> Objects:
         """Items of a list, all pages. `query`: labelSelector, fieldSelector …"""
-        items: list[Object] = []
+        items: Objects = []
         token = ""
         while True:
             answer = await self.request(
@@ -122,7 +123,7 @@ class KubeClient:
     async def update(self, url: str, obj: Object) -> Object:
         return await self.request("PUT", url, obj)
 
-    async def patch(self, url: str, change: Object | list, content_type: str = MERGE) -> Object:
+    async def patch(self, url: str, change: Object | Objects, content_type: str = MERGE) -> Object:
         return await self.request("PATCH", url, change, content_type=content_type)
 
     async def apply(self, url: str, obj: Object, manager: str, force: bool = True) -> Object:
@@ -140,7 +141,7 @@ class KubeClient:
         with contextlib.suppress(StatusError):
             await self.delete(url, options)
 
-    async def watch(self, url: str, **query: str) -> AsyncIterator[Object]:
+    async def watch(self, url: str, **query: str) -> AsyncGenerator[Object, None]:
         """Events {"type", "object"} until the server ends the watch."""
         url = f"{url}?{urllib.parse.urlencode({'watch': 'true', **query})}"
         headers = {"accept": "application/json", "user-agent": self.user_agent}

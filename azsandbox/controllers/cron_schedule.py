@@ -114,8 +114,8 @@ def parse(text: str, zone: str = "") -> Schedule:
     parts = text.split()
     if len(parts) != 5:
         raise ScheduleError(f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]")
-    fields = [_field(part, bounds) for part, bounds in zip(parts, _BOUNDS, strict=True)]
-    return Schedule(*fields, zone=place)
+    minute, hour, day, month, weekday = (_field(part, of) for part, of in zip(parts, _BOUNDS, strict=True))
+    return Schedule(minute, hour, day, month, weekday, place)
 
 
 def _zone(name: str) -> dt.tzinfo:

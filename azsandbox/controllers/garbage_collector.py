@@ -138,7 +138,7 @@ class GarbageCollector(Controller):
     async def _tell_misplaced(self, dependent: Node, reference: Object) -> None:
         """An event about an owner reference into another namespace."""
         identity = dependent.identity
-        involved = {
+        involved: Object = {
             "apiVersion": identity.api_version,
             "kind": identity.kind,
             "metadata": {"name": identity.name, "uid": identity.uid},

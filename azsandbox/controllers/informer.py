@@ -14,7 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from azsandbox.controllers.client import STRATEGIC, KubeClient, Object, path
+from azsandbox.controllers.client import STRATEGIC, KubeClient, Object, Objects, path
 from azsandbox.kubernetes.errors import StatusError
 
 log = logging.getLogger(__name__)
@@ -67,15 +67,15 @@ class Informer:
         metadata = obj["metadata"]
         return path(self.api_version, self.resource, metadata.get("namespace", ""), metadata["name"], subresource)
 
-    def list(self, namespace: str = "") -> list[Object]:
+    def list(self, namespace: str = "") -> Objects:
         """Objects of a namespace, or all."""
         return list((self.by_namespace.get(namespace, {}) if namespace else self.objects).values())
 
-    def owned_by(self, uid: str) -> list[Object]:
+    def owned_by(self, uid: str) -> Objects:
         """Objects whose controlling owner has this uid."""
         return list(self.by_owner.get(uid, {}).values())
 
-    def orphans(self, namespace: str) -> list[Object]:
+    def orphans(self, namespace: str) -> Objects:
         """Objects of a namespace that no owner controls."""
         return list(self.by_owner.get(f"/{namespace}", {}).values())
 

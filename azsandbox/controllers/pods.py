@@ -156,5 +156,9 @@ def in_deletion_order(pods: Sequence[Object], related: Iterable[Object], now: dt
             node = pod["spec"].get("nodeName", "")
             on_node[node] = on_node.get(node, 0) + 1
     ranked = [(pod, on_node.get(pod["spec"].get("nodeName", ""), 0)) for pod in sorted(pods, key=name_of)]
-    ranked.sort(key=functools.cmp_to_key(lambda one, other: _compare(one, other, now)))
+
+    def order(one: tuple[Object, int], other: tuple[Object, int]) -> int:
+        return _compare(one, other, now)
+
+    ranked.sort(key=functools.cmp_to_key(order))
     return [pod for pod, _ in ranked]
