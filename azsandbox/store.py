@@ -117,8 +117,10 @@ class Watch:
     async def next(self, timeout: float | None = None) -> list[Event]:
         """Waits until there are events and takes them; [] when `timeout` seconds pass or the watch closes."""
         if not self._events and not self.closed:
+            # asyncio.timeout, for wait_for of Python 3.11 loses a cancellation that comes together with an event
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ready.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._ready.wait()
         return self.pending()
 
     async def __aiter__(self) -> AsyncIterator[Event]:

@@ -52,7 +52,7 @@ async def run(arm: Any) -> None:
                     scalers[key] = Autoscaler(arm, stored.id)
                 await scalers[key].scan()
             except Exception:  # the cluster may be stopping: look again
-                log.debug("autoscaler of %s", stored.id, exc_info=True)
+                log.info("autoscaler of %s", stored.id, exc_info=True)
         await asyncio.sleep(max(SCAN, arm.services.clock.scaled(facts.seconds("autoscaler", "scan"))))
 
 
@@ -93,6 +93,10 @@ class Autoscaler:
         idle = [p for p in pools if not self.arm.operations.of(p.id)]
         pods = await client.list(path("v1", "pods"))
         nodes = await client.list(NODES)
+        for kind, found in (("Pod", pods), ("Node", nodes)):
+            for obj in found:  # items of a list do not say what they are
+                obj.setdefault("apiVersion", "v1")
+                obj.setdefault("kind", kind)
         namespaces = await client.list(path("v1", "namespaces"))
         labels = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in namespaces}
         room = Room(nodes, pods, labels)

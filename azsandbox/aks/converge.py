@@ -93,7 +93,7 @@ async def converge_pool(
     pool = arm.resources.get(pool_id)
     if pool is None:
         return
-    if image or _outdated(pool):
+    if image or _outdated(pool) or any(m.get("surge") for m in pool.private["machines"]):
         await roll(arm, nodes, pool_id, work, part)
         pool = arm.resources.get(pool_id)
     if pool is not None:

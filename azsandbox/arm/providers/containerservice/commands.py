@@ -81,16 +81,16 @@ class CommandResults(AksType):
         await work.wait()
         latest = work.resource
         if latest is not None:
-            latest.properties |= {
-                "provisioningState": "Succeeded",
-                "exitCode": code,
-                "logs": logs,
-                "finishedAt": timestamp(work.services.clock),
-            }
+            finished = timestamp(work.services.clock)
+            latest.properties.update(provisioningState="Succeeded", exitCode=code, logs=logs, finishedAt=finished)
             work.arm.resources.put(latest)
 
     def ended(self, work: Work) -> None:
-        """Nothing else changes."""
+        """A command that could not be run has failed."""
+        stored = work.resource
+        if stored is not None and work.operation.status != "Succeeded":
+            stored.properties["provisioningState"] = "Failed"
+            work.arm.resources.put(stored)
 
     async def result(self, call: Call, operation: Operation) -> Answer:
         return await super().result(call, operation)
