@@ -25,19 +25,19 @@ class EvaluationError(Exception):
     """An expression failed at work, as by a missing key."""
 
 
-@lru_cache(1)
-def _environment() -> Any:
-    variables = dict.fromkeys(NAMES, cel.Type.DYN)
+@lru_cache(16)
+def _environment(names: tuple[str, ...]) -> Any:
+    variables = dict.fromkeys(names, cel.Type.DYN)
     return cel.NewEnv(
         variables=variables, extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings(), ext_math.ExtMath()]
     )
 
 
 @lru_cache(1024)
-def compiled(expression: str) -> Any:
-    """An expression, ready to be evaluated. Raises CompileError."""
+def compiled(expression: str, names: tuple[str, ...] = NAMES) -> Any:
+    """An expression over some variables, ready to be evaluated. Raises CompileError."""
     try:
-        return _environment().compile(expression)
+        return _environment(names).compile(expression)
     except Exception as error:
         raise CompileError(str(error)) from None
 

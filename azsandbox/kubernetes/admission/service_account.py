@@ -10,7 +10,7 @@ from azsandbox.kubernetes.request import Object
 from azsandbox.kubernetes.strategy import random_suffix
 from azsandbox.kubernetes.validation.containers import each
 
-TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path, not a secret
 TOKEN_SECONDS = 3607  # an hour, and seven seconds by which the kubelet tells a default from a wish
 _MOUNTABLE = "kubernetes.io/enforce-mountable-secrets"
 _MIRROR = "kubernetes.io/config.mirror"

@@ -21,6 +21,7 @@ from azsandbox.kubernetes.validation.registry import on_create, on_update
 _GROUP = "admissionregistration.k8s.io"
 _VERSIONS = ("v1", "v1beta1")
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
+_REQUEST = ("object", "oldObject", "request", "namespaceObject", "authorizer")
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 
 
@@ -170,11 +171,11 @@ def _rule(rule: Object, path: str) -> Errors:
     return found
 
 
-def _expression(text: str, path: str, wanted: str, names: frozenset[str] = frozenset()) -> Errors:
+def _expression(text: str, path: str, wanted: str, names: tuple[str, ...] = _REQUEST) -> Errors:
     from azsandbox.kubernetes.admission import expressions
 
     try:
-        program = expressions.compiled(text)
+        program = expressions.compiled(text, names)
     except expressions.CompileError as error:
         return [invalid(path, text, f"compilation failed: {_as_cel_go(str(error))}")]
     found = program.return_type().name().lower()
@@ -226,12 +227,13 @@ def policy(obj: Object) -> Errors:
             found.append(required(f"{path}.matchConstraints.resourceRules"))
     found += _match_conditions(spec.get("matchConditions") or [], f"{path}.matchConditions")
     found += _variables(spec.get("variables") or [], f"{path}.variables")
+    names = _REQUEST + (("params",) if kind is not None else ()) + (("variables",) if spec.get("variables") else ())
     rules, annotations = spec.get("validations") or [], spec.get("auditAnnotations") or []
     if not rules and not annotations:
         text = "validations or auditAnnotations must contain at least one item"
         found += [required(f"{path}.validations", text), required(f"{path}.auditAnnotations", text)]
     for index, rule in enumerate(rules):
-        found += _validation(rule, f"{path}.validations[{index}]")
+        found += _validation(rule, f"{path}.validations[{index}]", names)
     for index, item in enumerate(annotations):
         here = f"{path}.auditAnnotations[{index}]"
         found += named(item.get("key"), f"{here}.key", formats.qualified_name)
@@ -260,16 +262,16 @@ def _variables(items: list[Object], path: str) -> Errors:
     return found
 
 
-def _validation(rule: Object, path: str) -> Errors:
+def _validation(rule: Object, path: str, names: tuple[str, ...]) -> Errors:
     found: Errors = []
     expression, message = rule.get("expression") or "", rule.get("message") or ""
     if not expression.strip():
         found.append(required(f"{path}.expression", "expression is not specified"))
     else:
-        found += _expression(expression, f"{path}.expression", "bool")
+        found += _expression(expression, f"{path}.expression", "bool", names)
     said = rule.get("messageExpression") or ""
     if said.strip():
-        found += _expression(said, f"{path}.messageExpression", "string")
+        found += _expression(said, f"{path}.messageExpression", "string", names)
     elif said:
         found.append(invalid(f"{path}.messageExpression", said, "must be non-empty if specified"))
     if message and not message.strip():

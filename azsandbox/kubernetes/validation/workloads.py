@@ -212,10 +212,17 @@ def stateful_set_status(new: Object, old: Object) -> Errors:
 
 @on_update("apps", "DaemonSet", subresource="status")
 def daemon_set_status(new: Object, old: Object) -> Errors:
-    keys = (
-        "currentNumberScheduled numberMisscheduled desiredNumberScheduled numberReady observedGeneration "
-        "updatedNumberScheduled numberAvailable numberUnavailable collisionCount"
-    ).split()
+    keys = [
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    ]
     found: Errors = []
     for key in keys:
         found += nonnegative((new.get("status") or {}).get(key), f"status.{key}")

@@ -76,6 +76,8 @@ async def delete_object(
         if "deletionTimestamp" in waiting["metadata"]:
             for key in ("deletionTimestamp", "deletionGracePeriodSeconds"):
                 obj["metadata"][key] = waiting["metadata"][key]
+            if waiting["metadata"].get("generation"):
+                obj["metadata"]["generation"] = waiting["metadata"]["generation"]  # grew when the deletion began
         return None
     if waiting != obj and not dry_run:
         server.registry.replace(resource, waiting, metadata["resourceVersion"])
