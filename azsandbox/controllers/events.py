@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
+import time
 
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.kubernetes.errors import StatusError
@@ -66,7 +66,7 @@ class EventRecorder:
         except StatusError as error:
             if error.code != 404:
                 return
-        name = f"{involved['name']}.{secrets.token_hex(8)}"
+        name = f"{involved['name']}.{time.time_ns():x}"
         event = {
             "apiVersion": "v1",
             "kind": "Event",

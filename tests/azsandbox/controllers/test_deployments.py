@@ -39,7 +39,8 @@ async def test_a_rolling_update_never_has_too_few_or_too_many(workloads: Workloa
         assert sum(s["spec"]["replicas"] for s in sets) <= 5
         assert sum((s.get("status") or {}).get("availableReplicas", 0) for s in sets) >= 2
         web = await workloads.get("Deployment", "web")
-        return web["status"].get("updatedReplicas") == 4 and web["status"].get("replicas") == 4
+        status = web["status"]
+        return status["observedGeneration"] == 2 and status.get("updatedReplicas") == status.get("replicas") == 4
 
     await wait(done)
     revisions = sorted(s["metadata"]["annotations"][REVISION] for s in await workloads.list("ReplicaSet"))
