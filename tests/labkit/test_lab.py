@@ -153,7 +153,7 @@ def test_a_control_plane_that_is_just_starting_is_asked_again(lab: Lab) -> None:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     assert lab._when_ready(ask) == {"kubeconfigs": []}
     answers[:] = [ReadError("no", 403)]
