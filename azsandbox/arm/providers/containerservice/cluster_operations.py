@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from azsandbox.aks import control_plane, converge, facts
+from azsandbox.arm import polling
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.operations import Work
 from azsandbox.arm.provider import action
@@ -99,7 +100,7 @@ class ClusterOperations:
             call.arm.resources.put(result)
             type_.begin(call, "runCommand", result, commands.seconds())
         url = call.url(id_, {"api-version": call.api_version})
-        return Answer(202, None, {"Location": url})
+        return Answer(202, None, {"Location": url, **polling.delay(call.arm, 5)})
 
     # --- inside
 

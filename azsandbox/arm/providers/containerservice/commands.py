@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from azsandbox.aks import control_plane, facts
+from azsandbox.arm import polling
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.operations import Operation, Work
 from azsandbox.arm.providers.containerservice.base import AksType
@@ -62,7 +63,7 @@ class CommandResults(AksType):
         if stored is None:
             raise self.not_found(call)
         if stored.properties["provisioningState"] == "Running":
-            return Answer(202, None, {"Location": call.full_url})
+            return Answer(202, None, {"Location": call.full_url, **polling.delay(call.arm, 5)})
         return Answer(200, stored.body)
 
     async def list(self, call: Call) -> Answer:
