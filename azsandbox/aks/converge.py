@@ -38,7 +38,7 @@ async def bring_up(work: Work) -> None:
         return
     arm = work.arm
     _tell(work, 5, "creating identities and the node resource group")
-    with arm.atomic():  # type: ignore[attr-defined]
+    with arm.atomic():
         node_resource_group.ensure(arm, cluster)
         identities.ensure(arm, cluster)
     _tell(work, 15, "starting the control plane")
@@ -58,7 +58,7 @@ async def converge_cluster(work: Work) -> None:
     if cluster is None:
         return
     arm = work.arm
-    with arm.atomic():  # type: ignore[attr-defined]
+    with arm.atomic():
         node_resource_group.ensure(arm, cluster)
         identities.ensure(arm, cluster)
     before = control_plane.running(arm, cluster)
@@ -119,7 +119,7 @@ async def _scale(arm: Any, nodes: Nodes, pool: Stored, work: Work | None, part: 
     zones = pool.properties.get("availabilityZones") or []
     have = pool.private["machines"]
     doomed = set(pool.private.pop("doomed", []))
-    target = int(pool.private.get("target", pool.properties["count"]))
+    target = int(pool.private["target"] if "target" in pool.private else pool.properties["count"])
     surplus = [m for m in have if m.get("surge")]
     have = [m for m in have if not m.get("surge")]
     gone = [m for m in have if machines.node_name(pool.private["scaleSet"], m) in doomed]

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class CommandResults(AksType):
     async def result(self, call: Call, operation: Operation) -> Answer:
         return await super().result(call, operation)
 
-    async def _run(self, arm: Any, cluster: Stored, argv: list[str]) -> tuple[int, str]:
+    async def _run(self, arm: Any, cluster: Stored, argv: Sequence[str]) -> tuple[int, str]:
         running = control_plane.running(arm, cluster)
         program = shutil.which("kubectl")
         if running is None or program is None:
