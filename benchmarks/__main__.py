@@ -1,0 +1,26 @@
+"""Prints the benchmarks: `python -m benchmarks [--quick]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+
+from benchmarks import api_server, azure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer objects, fewer clusters")
+    quick = parser.parse_args().quick
+    load = os.getloadavg()[0]
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f} before; real: kube-apiserver 1.35.4 with etcd\n"
+    )
+    azure.run(clusters=2 if quick else 5)
+    print()
+    api_server.run(pods=1000 if quick else 5000)
+
+
+if __name__ == "__main__":
+    main()
