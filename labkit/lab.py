@@ -375,10 +375,23 @@ class Lab:
     # -- checking -----------------------------------------------------------------------------------------------
 
     def check(self, *ids: str) -> Results:
-        """Run checks and show a card each: by id ("cluster.sku-tier"), by part ("cluster"), or all of them."""
-        from labkit.checks import catalogue
+        """Run checks and show a card each: by id ("cluster.sku-tier"), by part ("cluster"), or all of the cluster.
 
-        return self._checked(catalogue.select(ids))
+        The parts "preflight", "groundwork" and "clean" are of the lab itself, and run only when they are named.
+        """
+        from labkit.checks import catalogue, own
+
+        around = own.select(ids)
+        if not around:
+            return self._checked(catalogue.select(ids))
+        rest = [name for name in ids if not own.select([name])]
+        return self._shown(self._own_results(around) + (self.results(catalogue.select(rest)) if rest else ()))
+
+    def _own_results(self, selected: tuple[Any, ...]) -> tuple[Any, ...]:
+        from labkit.checks import core, own
+
+        seen = own.collect(selected, self.settings, self.subscription_id, self.arm, self.kubeconfig_path)
+        return tuple(core.run(check, seen) for check in selected)
 
     def check_step(self, lesson: str) -> Results:
         """Run the checks of a lesson ("12") and show a card each."""
@@ -387,7 +400,12 @@ class Lab:
         return self._checked(catalogue.select(lesson=lesson))
 
     def _checked(self, selected: tuple[Any, ...]) -> Results:
-        results = self.results(selected)
+        return self._shown(self.results(selected))
+
+    def _shown(self, found: Iterable[Any]) -> Results:
+        from labkit.views.cards import Results
+
+        results = Results(found)
         results.show()
         results.displayed = True
         return results
