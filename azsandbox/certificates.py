@@ -6,6 +6,7 @@ is put into the system's store. Keys are readable by their owner alone.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
 import os
@@ -98,20 +99,26 @@ class Authority:
     def sign(
         self, request: x509.CertificateSigningRequest, seconds: int, usages: tuple[str, ...] = ("client auth",)
     ) -> str:
-        """The certificate that a request asks for, as PEM. `usages` are Kubernetes' names of them."""
+        """The certificate that a request asks for, with its alternative names, as PEM.
+
+        `usages` are Kubernetes' names of them. It never outlives the authority.
+        """
         from cryptography import x509
         from cryptography.x509.oid import ExtendedKeyUsageOID
 
         authority_key, authority = self._load()
         now = dt.datetime.now(dt.UTC)
-        extended = [
-            oid
-            for usage, oid in (
-                ("client auth", ExtendedKeyUsageOID.CLIENT_AUTH),
-                ("server auth", ExtendedKeyUsageOID.SERVER_AUTH),
-            )
-            if usage in usages
-        ]
+        known = {
+            "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+            "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+            "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+            "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+            "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+            "s/mime": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+            "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+            "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+        }
+        extended = [known[usage] for usage in usages if usage in known]
         builder = (
             x509.CertificateBuilder()
             .subject_name(request.subject)
@@ -119,12 +126,15 @@ class Authority:
             .public_key(request.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(minutes=5))
-            .not_valid_after(now + dt.timedelta(seconds=seconds))
+            .not_valid_after(min(now + dt.timedelta(seconds=seconds), authority.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(sign_certificates=False), critical=True)
         )
         if extended:
             builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+        with contextlib.suppress(x509.ExtensionNotFound):
+            names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            builder = builder.add_extension(names.value, critical=False)
         return _certificate_pem(builder.sign(authority_key, _sha256())).decode()
 
     # --- inside

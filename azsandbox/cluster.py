@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azsandbox.controllers import metrics_server
 from azsandbox.controllers.client import KubeClient
 from azsandbox.controllers.informer import Controller, Informers
 from azsandbox.controllers.transports import InProcess
@@ -48,6 +49,7 @@ class Cluster:
         self.server = ApiServer(bucket, version)
         self.listener = Listener(self.server)
         self.client = KubeClient(InProcess(self.server, MASTER))
+        self.server.extensions[metrics_server.GROUP] = metrics_server.MetricsServer(self.client)
         self.port = 0
         self.authority = authority
         self._controllers, self._options = controllers, options or {}
@@ -82,6 +84,7 @@ class Cluster:
             await self._listen(self.authority, names, port)
         self.server.address = f"127.0.0.1:{self.port}"
         await self.server.custom.start()
+        await self.server.aggregation.start()
         self._start_controllers()
 
     async def _listen(self, authority: Authority, names: Sequence[str], port: int) -> None:
@@ -105,12 +108,14 @@ class Cluster:
     def _start_controllers(self) -> None:
         if not self._controllers:
             return
+        from azsandbox.controllers.kubelet import Kubelet
+
         self._informers = Informers(self.client)
         options = {"cluster": self, "authority": self.authority, "tokens": self.server.tokens, **self._options}
         for kind in self._controllers:
             controller = kind(self.client, self._informers, **options)
-            if hasattr(controller, "log"):
-                self.server.pods = controller  # the kubelet answers for logs and exec
+            if isinstance(controller, Kubelet):
+                self.server.pods = controller  # it answers for logs, exec, attach and port-forward
             self._tasks.append(asyncio.create_task(self._watched(controller), name=f"{self.name} {controller.name}"))
 
     async def _watched(self, controller: Controller) -> None:
@@ -131,6 +136,7 @@ class Cluster:
                 task.cancel()
         if self._informers is not None:
             await self._informers.stop()
+        await self.server.aggregation.stop()
         await self.server.custom.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=True), 3)

@@ -15,7 +15,7 @@ from azsandbox.controllers.client import Object
 from azsandbox.controllers.scheduler.requests import amount, amounts
 
 MIB = 1024**2
-WINDOW_SECONDS = 60
+WINDOW = "1m0s"  # a duration as Go writes it
 
 
 def _share(identity: str, what: str) -> float:
@@ -62,7 +62,7 @@ def pod_metrics(pod: Object, now: dt.datetime) -> Object | None:
             **({"labels": metadata["labels"]} if metadata.get("labels") else {}),
         },
         "timestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "window": f"{WINDOW_SECONDS}s",
+        "window": WINDOW,
         "containers": containers,
     }
 
@@ -86,6 +86,6 @@ def node_metrics(node: Object, pods: list[Object], now: dt.datetime) -> Object:
             **({"labels": metadata["labels"]} if metadata.get("labels") else {}),
         },
         "timestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "window": f"{WINDOW_SECONDS}s",
+        "window": WINDOW,
         "usage": _usage(round(cpu), int(memory)),
     }

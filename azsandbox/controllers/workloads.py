@@ -5,6 +5,7 @@ from __future__ import annotations
 from azsandbox.controllers.cluster_role_aggregation import ClusterRoleAggregationController
 from azsandbox.controllers.cronjobs import CronJobController
 from azsandbox.controllers.csr_approval import CSRApprovingController, CSRCleanerController
+from azsandbox.controllers.csr_signing import CSRSigningController
 from azsandbox.controllers.daemonsets import DaemonSetController
 from azsandbox.controllers.deployments import DeploymentController
 from azsandbox.controllers.disruption import DisruptionController
@@ -35,5 +36,6 @@ CONTROLLERS_WORKLOADS: list[type[Controller]] = [
     PodGCController,
     ClusterRoleAggregationController,
     CSRApprovingController,
+    CSRSigningController,
     CSRCleanerController,
 ]

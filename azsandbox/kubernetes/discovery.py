@@ -108,7 +108,9 @@ class Discovery:
         for version in self.server.resources.versions(group):
             found = [r for r in self.server.resources if (r.group, r.version) == (group, version)]
             resources = [_aggregated_resource(r) for r in sorted(found, key=lambda r: r.name)]
-            versions.append({"version": version, "resources": resources, "freshness": "Current"})
+            stale = {"version": version, "freshness": "Stale"}  # an aggregated version that cannot be asked
+            fresh = {"version": version, "resources": resources, "freshness": "Current"}
+            versions.append(fresh if resources else stale)
         return {"metadata": {"name": group}, "versions": versions}
 
 

@@ -73,10 +73,6 @@ async def answer(server: ApiServer, request: Request) -> Response:
     parts = request.path.strip("/").split("/")
     root = parts[0]
     if root in ("api", "apis"):
-        aggregated = server.extensions.get(parts[1]) if root == "apis" and len(parts) > 1 else None
-        if aggregated is not None:
-            response: Response = await aggregated.answer(server, request)
-            return response
         if len(parts) <= (2 if root == "api" else 3):
             return await server.discovery.answer(request)
         return missing()

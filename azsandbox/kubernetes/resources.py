@@ -145,6 +145,7 @@ class ResourceTable:
         self.minor = minor
         self._by_path: dict[tuple[str, str, str], Resource] = {}
         self._by_kind: dict[GroupVersionKind, Resource] = {}
+        self._aggregated: list[tuple[str, str]] = []  # groups and versions of APIServices with a Service
         self.generation = 0  # grows with every change, for caches of discovery and OpenAPI
         for resource in built_in(minor):
             self._put(resource)
@@ -166,11 +167,13 @@ class ResourceTable:
 
     def versions(self, group: str) -> list[str]:
         """Versions served of a group, preferred first; [] if the group is not there."""
-        return list(dict.fromkeys(version for g, version, _ in self._by_path if g == group))
+        found = [version for g, version, _ in self._by_path if g == group]
+        return list(dict.fromkeys([*found, *(version for g, version in self._aggregated if g == group)]))
 
     def groups(self) -> list[str]:
         """Names of all groups, in the order of discovery; "" is the core group."""
-        return list(dict.fromkeys(group for group, _, _ in self._by_path))
+        found = [group for group, _, _ in self._by_path]
+        return list(dict.fromkeys([*found, *(group for group, _ in self._aggregated)]))
 
     def replace_custom(self, resources: list[Resource]) -> None:
         """Puts these in the place of all custom resources."""
@@ -179,6 +182,19 @@ class ResourceTable:
             self._by_kind.pop(resource.gvk, None)
         for resource in resources:
             self._put(resource)
+        self.generation += 1
+
+    def replace_aggregated(self, resources: list[Resource], versions: list[tuple[str, str]]) -> None:
+        """Puts these in the place of all resources of aggregated APIs.
+
+        `versions` are groups and versions that have an APIService, also those that cannot be asked now.
+        """
+        for resource in [r for r in self._by_path.values() if (r.group, r.version) in self._aggregated]:
+            del self._by_path[resource.group, resource.version, resource.name]
+            self._by_kind.pop(resource.gvk, None)
+        for resource in resources:
+            self._put(resource)
+        self._aggregated = versions
         self.generation += 1
 
     def _put(self, resource: Resource) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from azsandbox.kubernetes import answers, errors, nonresource, paths, subresources, virtual
 from azsandbox.kubernetes.admission import Admission
+from azsandbox.kubernetes.aggregation import Aggregation, Extension
 from azsandbox.kubernetes.authn import Authentication, impersonated
 from azsandbox.kubernetes.authz import Authorization, Question
 from azsandbox.kubernetes.custom import CustomResources
@@ -73,7 +74,8 @@ class ApiServer:
         self.authorization = Authorization(self)
         self.admission = Admission(self)
         self.discovery = Discovery(self)
-        self.extensions: dict[str, Any] = {}  # group → what answers for an aggregated API, e.g. metrics.k8s.io
+        self.extensions: dict[str, Extension] = {}  # group → what answers for an aggregated API, e.g. metrics.k8s.io
+        self.aggregation = Aggregation(self)
         self.pods: Any = None  # answers logs, exec, attach and port-forward
 
     # --- the pipeline
@@ -105,6 +107,11 @@ class ApiServer:
             question = Question.of(request)
         if not (question.path and nonresource.is_open(question.path)):
             self.authorization.check(question)
+        aggregated = self.aggregation.covers(request.path)
+        if aggregated is not None:
+            answer = await self.aggregation.answer(aggregated, request)
+            if answer is not None:
+                return answer
         if not is_resource:
             return await nonresource.answer(self, request)
         if request.unknown:

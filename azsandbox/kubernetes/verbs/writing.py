@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from azsandbox.kubernetes import errors, options, strategy, warnings
+from azsandbox.kubernetes import errors, escalation, options, strategy, warnings
 from azsandbox.kubernetes.admission import CREATE, UPDATE, Attributes
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request
@@ -60,6 +60,7 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
     )
     request.warnings += warnings.deduplicate_owners(obj)
     await server.admission.mutate(attrs)
+    escalation.check(server, request, resource, obj, None)
     metadata = obj["metadata"]
     strategy.fill_system_metadata(obj, now())
     attrs.name = metadata.get("name", "")
@@ -104,6 +105,7 @@ async def store_changed(server: ApiServer, request: Request, resource: Resource,
     )
     request.warnings += warnings.deduplicate_owners(new)
     await server.admission.mutate(attrs)
+    escalation.check(server, request, resource, new, old)
     expected = old["metadata"]["resourceVersion"]
     strategy.prepare_update(resource, new, old, request.subresource, user=request.user)
     server.prune_ownership(resource, new)
