@@ -115,7 +115,7 @@ class Cluster:
         for kind in self._controllers:
             controller = kind(self.client, self._informers, **options)
             if isinstance(controller, Kubelet):
-                self.server.pods = controller  # it answers for logs, exec, attach and port-forward
+                self.server.pods = controller  # it answers for logs, exec and attach
             self._tasks.append(asyncio.create_task(self._watched(controller), name=f"{self.name} {controller.name}"))
 
     async def _watched(self, controller: Controller) -> None:

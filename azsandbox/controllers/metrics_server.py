@@ -34,7 +34,7 @@ def _resource(name: str, kind: str, namespaced: bool) -> Resource:
 class MetricsServer:
     """Answers for nodes and pods of metrics.k8s.io; `client` reads the cluster's own nodes and pods."""
 
-    resources = (_resource("nodes", "NodeMetrics", False), _resource("pods", "PodMetrics", True))
+    resources: tuple[Resource, ...] = (_resource("nodes", "NodeMetrics", False), _resource("pods", "PodMetrics", True))
 
     def __init__(self, client: KubeClient, now: Callable[[], dt.datetime] | None = None) -> None:
         self.client = client.named("metrics-server")

@@ -37,6 +37,7 @@ from azsandbox.kubernetes.warnings import DEPRECATED_RESOURCES
 from azsandbox.store import Bucket
 
 if TYPE_CHECKING:
+    from azsandbox.kubernetes.subresources.connect import Pods
     from azsandbox.kubernetes.validation.errors import FieldError
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class ApiServer:
         self.discovery = Discovery(self)
         self.extensions: dict[str, Extension] = {}  # group → what answers for an aggregated API, e.g. metrics.k8s.io
         self.aggregation = Aggregation(self)
-        self.pods: Any = None  # answers logs, exec, attach and port-forward
+        self.pods: Pods | None = None  # answers logs, exec and attach
 
     # --- the pipeline
 

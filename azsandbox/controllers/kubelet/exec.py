@@ -6,18 +6,25 @@ Anything else is refused with a message and exit code 126. The sub-protocols are
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import posixpath
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import orjson
 
 from azsandbox.controllers.client import Object
+from azsandbox.controllers.kubelet import logs
 from azsandbox.controllers.kubelet.references import References
+from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.request import Request
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDOUT, STDERR, STATUS = 1, 2, 3
 CANNOT_RUN, NOT_FOUND = 126, 1
+END_OF_INPUT = b"\xff\x00"  # v5: the client closes its standard input
+DRAIN_SECONDS = 0.3
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -31,6 +38,9 @@ class Socket(Protocol):
 
     async def send(self, data: bytes) -> None:
         """Sends one message."""
+
+    async def receive(self) -> bytes | None:
+        """The next message; None when the client has gone."""
 
 
 def run(pod: Object, container: str, argv: list[str], references: References) -> tuple[int, str, str]:
@@ -184,21 +194,60 @@ def status_of(code: int) -> Object:
     }
 
 
-async def answer(pod: Object, container: str, request: Request, references: References) -> None:
-    """Serves exec, attach and port-forward over the request's WebSocket."""
+async def answer(
+    pod: Object,
+    container: str,
+    request: Request,
+    references: References,
+    ended: Callable[[], Awaitable[Object | None]],
+) -> None:
+    """Serves exec and attach over the request's WebSocket. Raises 500 for a container that does not run.
+
+    What is attached to shows the container's log until that ends; `ended` returns then.
+    """
+    if not logs.is_running(pod, container):
+        raise errors.internal(f'unable to upgrade connection: container not found ("{container}")')
     socket: Socket = request.socket
     offered = list(socket.protocols)
     await socket.accept(next((p for p in PROTOCOLS if p in offered), offered[0] if offered else ""))
     if request.subresource == "exec":
-        argv = request.query.get("command", [])
-        code, output, problems = run(pod, container, argv, references)
+        code, output, problems = run(pod, container, request.query.get("command", []), references)
+        if output:
+            await socket.send(bytes([STDOUT]) + output.encode())
+        if problems:
+            await socket.send(bytes([STDERR]) + problems.encode())
     else:
-        code, output = CANNOT_RUN, ""
-        problems = (
-            f"azsandbox: {request.subresource}: containers of this cluster are simulated, no program runs in them.\n"
-        )
-    if output:
-        await socket.send(bytes([STDOUT]) + output.encode())
-    if problems:
-        await socket.send(bytes([STDERR]) + problems.encode())
+        code = await _attach(pod, container, socket, ended)
     await socket.send(bytes([STATUS]) + orjson.dumps(status_of(code)))
+    if request.flag("stdin"):
+        await _drain(socket)
+
+
+async def _attach(pod: Object, container: str, socket: Socket, ended: Callable[[], Awaitable[Object | None]]) -> int:
+    for _, line in logs.log_lines(pod, container):
+        await socket.send(bytes([STDOUT]) + line.encode() + b"\n")
+    leaving = asyncio.create_task(_gone(socket))
+    ending = asyncio.ensure_future(ended())
+    try:
+        await asyncio.wait((leaving, ending), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        ending.cancel()
+        await asyncio.gather(leaving, ending, return_exceptions=True)
+    return 0
+
+
+async def _gone(socket: Socket) -> None:
+    """Returns when the client has gone; what it types goes nowhere."""
+    while await socket.receive() is not None:
+        pass
+
+
+async def _drain(socket: Socket) -> None:
+    """Takes what the client is still sending, so that it does not write into a closed connection."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while True:
+                message = await socket.receive()
+                if message is None or message == END_OF_INPUT:
+                    return

@@ -25,10 +25,13 @@ from azsandbox.controllers.kubelet.pulls import Pulls
 from azsandbox.controllers.kubelet.references import References
 from azsandbox.controllers.kubelet.termination import stop_seconds
 from azsandbox.controllers.objects import time_of
+from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Request
 
 log = logging.getLogger(__name__)
+
+FOLLOW_SECONDS = 3600.0  # one wait of those who follow a container
 
 
 class Kubelet(Controller):
@@ -231,12 +234,38 @@ class Kubelet(Controller):
     # what the API server asks of a kubelet
 
     async def log(self, pod: Object, container: str, request: Request) -> bytes | AsyncIterator[bytes]:
-        """GET pods/log."""
-        return logs.answer(pod, container, request)
+        """GET pods/log. Raises 400 for a container that has not started, 500 for a node that is off."""
+        self._reach(pod, "containerLogs", container)
+        return logs.answer(pod, container, request, lambda: self._ended(pod, container))
 
     async def stream(self, pod: Object, container: str, request: Request) -> None:
-        """Exec, attach and port-forward."""
-        await execution.answer(pod, container, request, self.references)
+        """Exec and attach, over the request's WebSocket. Raises 500 for a container that does not run."""
+        self._reach(pod, request.subresource, container)
+        await execution.answer(pod, container, request, self.references, lambda: self._ended(pod, container))
+
+    def _reach(self, pod: Object, what: str, container: str) -> None:
+        """Raises 500 for a node whose machine is off."""
+        name = pod["spec"]["nodeName"]
+        if self.stopped(name):
+            node = self.nodes.get(name)
+            address = f"{node_address(node) if node is not None else name}:10250"
+            url = f"https://{address}/{what}/{key_of(pod)}/{container}"
+            raise errors.plain_500(f'Get "{url}": dial tcp {address}: i/o timeout')
+
+    async def _ended(self, pod: Object, container: str) -> Object | None:
+        """Waits until a container has ended; the pod as it is then, None if that is gone."""
+
+        def current() -> Object | None:
+            found = self.pods.get(key_of(pod))
+            return found if found is not None and found["metadata"]["uid"] == pod["metadata"]["uid"] else None
+
+        def is_over() -> bool:
+            found = current()
+            return found is None or not logs.is_running(found, container)
+
+        while not await self.pods.until(is_over, FOLLOW_SECONDS):
+            pass
+        return current()
 
 
 def _changed_conditions(old: list[Object], new: list[Object]) -> list[Object]:

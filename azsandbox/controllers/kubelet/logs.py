@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.kubelet.commands import outcome_of
@@ -69,8 +69,18 @@ def log_lines(pod: Object, container: str, previous: bool = False) -> list[tuple
     return lines
 
 
-def answer(pod: Object, container: str, request: Request) -> bytes | AsyncIterator[bytes]:
-    """The answer to GET pods/log with the request's options: previous, timestamps, tailLines, sinceSeconds, follow …"""
+def is_running(pod: Object, container: str) -> bool:
+    """Whether a container of a pod runs."""
+    return "running" in ((_status_of(pod, container) or {}).get("state") or {})
+
+
+def answer(
+    pod: Object, container: str, request: Request, ended: Callable[[], Awaitable[Object | None]]
+) -> bytes | AsyncIterator[bytes]:
+    """The answer to GET pods/log with the request's options: previous, timestamps, tailLines, sinceSeconds, follow …
+
+    `ended` returns once the container has ended: the pod as it is then, or None if that is gone.
+    """
     lines = log_lines(pod, container, request.flag("previous"))
     since = None
     if request.param("sinceSeconds"):
@@ -82,17 +92,29 @@ def answer(pod: Object, container: str, request: Request) -> bytes | AsyncIterat
     if request.param("tailLines"):
         count = int(request.param("tailLines"))
         lines = lines[-count:] if count else []
-    stamped = request.flag("timestamps")
-    text = "".join(f"{when:%Y-%m-%dT%H:%M:%S.%f000Z} {line}\n" if stamped else f"{line}\n" for when, line in lines)
-    data = text.encode()
+    data = _text(lines, request).encode()
     if request.param("limitBytes"):
         data = data[: int(request.param("limitBytes"))]
-    status = _status_of(pod, container) or {}
-    if request.flag("follow") and "running" in (status.get("state") or {}):
-        return _follow(data)
+    if request.flag("follow") and not request.flag("previous") and is_running(pod, container):
+        return _follow(data, pod, container, request, ended)
     return data
 
 
-async def _follow(data: bytes) -> AsyncIterator[bytes]:
-    yield data
-    await asyncio.Event().wait()  # until the client goes: nothing more will be printed
+def _text(lines: list[tuple[dt.datetime, str]], request: Request) -> str:
+    stamped = request.flag("timestamps")
+    return "".join(f"{when:%Y-%m-%dT%H:%M:%S.%f000Z} {line}\n" if stamped else f"{line}\n" for when, line in lines)
+
+
+async def _follow(
+    data: bytes, pod: Object, container: str, request: Request, ended: Callable[[], Awaitable[Object | None]]
+) -> AsyncIterator[bytes]:
+    """What there is, and when the container has ended what came last."""
+    if data:
+        yield data
+    last = await ended()
+    if last is not None:
+        known = len(log_lines(pod, container))
+        with contextlib.suppress(errors.StatusError):
+            rest = _text(log_lines(last, container)[known:], request)
+            if rest:
+                yield rest.encode()

@@ -7,7 +7,7 @@ server without one says that no kubelet is there.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.request import Object, Request, Response
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
 
 TEXT = "text/plain"
+
+
+class Pods(Protocol):
+    """Reaches into the pods of a cluster: what the API server asks of kubelets."""
+
+    async def log(self, pod: Object, container: str, request: Request) -> bytes | AsyncIterator[bytes]:
+        """A container's log, as it is or as it comes. Raises StatusError."""
+
+    async def stream(self, pod: Object, container: str, request: Request) -> None:
+        """Exec and attach, over the request's WebSocket. Raises StatusError."""
 
 
 def container_of(request: Request, pod: Object, parameter: str = "container") -> str:
@@ -56,7 +66,7 @@ async def log(server: ApiServer, request: Request) -> Response:
 
 
 async def stream(server: ApiServer, request: Request) -> Response:
-    """exec, attach and port-forward: over a WebSocket, or refused."""
+    """exec and attach over a WebSocket; port-forward is refused, since no container listens."""
     resource = request.resource
     assert resource is not None
     pod = server.registry.get(resource, request.namespace, request.name)
@@ -65,7 +75,12 @@ async def stream(server: ApiServer, request: Request) -> Response:
         container = container_of(request, pod)
     if not pod["spec"].get("nodeName"):
         raise errors.bad_request(f"pod {request.name} does not have a host assigned")
+    if request.subresource == "portforward":
+        raise _nothing_listens(f"pods {request.name}", "no port can be forwarded")
     if request.socket is None:
+        if request.headers.get("upgrade", "").upper().startswith("SPDY/"):
+            text = f"{request.subresource} is served over WebSockets alone, which kubectl 1.31 and newer use; not over SPDY"
+            raise errors.bad_request(text)
         raise errors.bad_request("Upgrade request required")
     if server.pods is None:
         raise errors.internal(f"no kubelet answers for node {pod['spec']['nodeName']}")
@@ -80,8 +95,9 @@ async def proxy(server: ApiServer, request: Request) -> Response:
     server.registry.get(
         resource, request.namespace, request.name.partition(":")[0] if ":" in request.name else request.name
     )
-    raise errors.StatusError(
-        503,
-        "ServiceUnavailable",
-        f"{resource.name} {request.name}: pods of this cluster are simulated and listen on no port, so nothing can be proxied",
-    )
+    raise _nothing_listens(f"{resource.name} {request.name}", "nothing can be proxied")
+
+
+def _nothing_listens(what: str, so: str) -> errors.StatusError:
+    text = f"{what}: pods of this cluster are simulated and listen on no port, so {so}"
+    return errors.StatusError(503, "ServiceUnavailable", text)
