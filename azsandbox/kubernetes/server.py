@@ -153,9 +153,9 @@ class ApiServer:
         elif request.verb not in resource.verbs:
             raise errors.method_not_allowed()
         if resource.custom:
-            deprecated = self.custom.deprecation(resource)
-            if deprecated:
-                request.warnings.append(deprecated)
+            warning = self.custom.deprecation(resource)
+            if warning:
+                request.warnings.append(warning)
         deprecated = DEPRECATED_RESOURCES.get((resource.group, resource.version, resource.name))
         if deprecated:
             request.warnings.append(deprecated)
@@ -218,7 +218,8 @@ class ApiServer:
             text = f"Too large resource version: {asked}, current: {current}"
             text = text if exact else f"Timeout: {text}"
             error = errors.timeout(text, 1)
-            error.details["causes"] = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+            causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+            error.details = {**(error.details or {}), "causes": causes}
             raise error
 
     # --- types: built-in or of a CRD
