@@ -11,7 +11,7 @@ from azsandbox.controllers.client import Object
 from azsandbox.controllers.informer import controller_of
 from azsandbox.controllers.kubelet.node_status import conditions
 
-VERSION = "kwok-v0.8.0"
+VERSION = "kwok-0.8.0"
 
 
 def _status(container: Object, ready: bool, state: Object, **more: Any) -> Object:
