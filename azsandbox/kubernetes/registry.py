@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from azsandbox.kubernetes import conversion, errors
+from azsandbox.kubernetes import conversion, defaults, errors
 from azsandbox.kubernetes.request import GroupVersionKind, Object
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.store import Bucket, Conflict, Exists, Missing, Record
@@ -104,6 +104,9 @@ class Registry:
         stored = obj
         if not resource.custom and self.converts(resource):
             stored = conversion.convert(obj, resource.stored_gvk)
+            if stored["apiVersion"] != obj["apiVersion"] and resource.group != "events.k8s.io":
+                # what is stored has the defaults of the stored version, as the server reads it
+                defaults.apply(resource.stored_gvk, stored)
 
         def build(revision: int) -> bytes:
             obj["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"] = str(revision)

@@ -30,11 +30,12 @@ async def answer(server: ApiServer, request: Request) -> Response:
     assert resource is not None
     options.write_options(request, "CreateOptions")
     body = writing.read_body(server, request, REQUEST)
-    writing.check_names(request, resource, body, request.name)
-    account = server.registry.get(resource, request.namespace, request.name)
+    writing.check_names(request, resource, body, "")
+    account = _account(server, request, body["metadata"])
     spec = body.setdefault("spec", {})
-    seconds = spec.get("expirationSeconds")
-    seconds = HOUR if seconds is None else seconds
+    if spec.get("expirationSeconds") is None:
+        spec["expirationSeconds"] = HOUR
+    seconds = spec["expirationSeconds"]
     found: list[FieldError] = []
     if seconds < LEAST:
         found.append(invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"))
@@ -50,7 +51,7 @@ async def answer(server: ApiServer, request: Request) -> Response:
     server.types.record_update(
         server.types.named(REQUEST), resource, body, None, options.field_manager(request), "token", REQUEST.api_version
     )
-    kept = ("name", "namespace", "managedFields")
+    kept = ("name", "namespace", "uid", "managedFields")
     metadata = {key: value for key, value in body["metadata"].items() if key in kept}
     metadata["creationTimestamp"] = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     out: Object = {
@@ -61,6 +62,23 @@ async def answer(server: ApiServer, request: Request) -> Response:
         "status": {"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")},
     }
     return answers.respond(request, out, 201)
+
+
+def _account(server: ApiServer, request: Request, metadata: Object) -> Object:
+    """The account of the path; fills in its name and uid. Raises 404, and 409 or 422 if the body means another one."""
+    resource = request.resource
+    assert resource is not None
+    name = metadata.get("name")
+    if name and name != request.name:
+        found = [invalid("metadata.name", name, "must match the service account name if specified")]
+        raise errors.invalid("TokenRequest", REQUEST.group, request.name, found)
+    account = server.registry.get(resource, request.namespace, request.name)
+    uid, actual = metadata.get("uid"), account["metadata"]["uid"]
+    if uid and uid != actual:
+        text = f"the UID in the token request ({uid}) does not match the UID of the service account ({actual})"
+        raise errors.conflict("TokenRequest", request.name, text, REQUEST.group)
+    metadata |= {"name": request.name, "uid": actual}
+    return account
 
 
 def _bound(server: ApiServer, request: Request, ref: Object | None) -> tuple[Object | None, Object | None]:
@@ -86,6 +104,6 @@ def _bound(server: ApiServer, request: Request, ref: Object | None) -> tuple[Obj
     if ref.get("uid") and ref["uid"] != uid:
         cause = f"the UID in the bound object reference ({ref['uid']}) does not match the UID in record. "
         cause += "The object might have been deleted and then recreated"
-        raise errors.conflict(names[kind][:-1], name, cause)
+        raise errors.conflict(kind[1], name, cause)
     node = server.peek("nodes", "", found["spec"].get("nodeName", "")) if kind[1] == "Pod" else None
     return found, node
