@@ -89,13 +89,56 @@ async def stream(server: ApiServer, request: Request) -> Response:
 
 
 async def proxy(server: ApiServer, request: Request) -> Response:
-    """Proxies to pods, services and nodes: nothing listens there, since no container runs."""
+    """Proxies to pods, services and nodes: nothing listens there, since no container runs.
+
+    What a server refuses before it connects is refused in its own words (pkg/registry/core: pod, service).
+    """
     resource = request.resource
     assert resource is not None
-    server.registry.get(
-        resource, request.namespace, request.name.partition(":")[0] if ":" in request.name else request.name
-    )
+    if resource.name == "nodes":
+        server.registry.get(resource, "", request.name.rpartition(":")[0] or request.name)
+        raise _nothing_listens(f"nodes {request.name}", "nothing can be proxied")
+    name, port = _name_and_port(resource.singular, request.name)
+    found = server.registry.get(resource, request.namespace, name)
+    if resource.name == "pods":
+        if not (found.get("status") or {}).get("podIP"):
+            raise errors.bad_request("address not allowed")
+    else:
+        _check_endpoints(server, request, found, port)
     raise _nothing_listens(f"{resource.name} {request.name}", "nothing can be proxied")
+
+
+def _name_and_port(kind: str, text: str) -> tuple[str, str]:
+    """Name and port of `name`, `name:port` or `scheme:name:port`. Raises 400."""
+    parts = text.split(":")
+    if len(parts) == 1:
+        return text, ""
+    name, port = parts[-2:]
+    known = len(parts) == 2 or (len(parts) == 3 and parts[0] in ("", "http", "https"))
+    if not name or not known:
+        raise errors.bad_request(f'invalid {kind} request "{text}"')
+    return name, port
+
+
+def _check_endpoints(server: ApiServer, request: Request, service: Object, port: str) -> None:
+    """Raises 503 for a port that a service lacks, and for one that no pod is ready behind."""
+    name = service["metadata"]["name"]
+    if port.isdigit():
+        ports = service["spec"].get("ports") or ()
+        named = next((p.get("name", "") for p in ports if p["port"] == int(port)), None)
+        if named is None:
+            raise _unavailable(f'no service port {port} found for service "{name}"')
+        port = named
+    endpoints = server.registry.get(server.resource("endpoints"), request.namespace, name)
+    subsets = endpoints.get("subsets") or ()
+    if not subsets:
+        raise _unavailable(f'no endpoints available for service "{name}"')
+    if not any(s.get("addresses") and any(p.get("name", "") == port for p in s.get("ports") or ()) for s in subsets):
+        raise _unavailable(f'no endpoints available for service "{request.name}"')
+
+
+def _unavailable(text: str) -> errors.StatusError:
+    return errors.StatusError(503, "ServiceUnavailable", text)
 
 
 def _nothing_listens(what: str, so: str) -> errors.StatusError:
