@@ -79,6 +79,8 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
             error.message = f"object is being deleted: {error.message}"
         raise error
     await server.admission.validate(attrs)
+    if not resource.custom:
+        server.default(resource, obj)  # once more, as when it is read back: a Job has its template's labels then
     if request.dry_run:
         return obj
     with server.allocations(resource, obj, None):
