@@ -13,7 +13,18 @@ from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.validation import metadata, registry
 from azsandbox.kubernetes.validation.errors import Errors, FieldError
 
-_MODULES = ("pods", "services", "storage", "configuration", "workloads", "jobs", "autoscaling", "policies", "admission")
+_MODULES = (
+    "pods",
+    "services",
+    "storage",
+    "configuration",
+    "workloads",
+    "jobs",
+    "autoscaling",
+    "policies",
+    "admission",
+    "events",
+)
 for _name in _MODULES:
     import_module(f"{__name__}.{_name}")
 
