@@ -112,6 +112,12 @@ _EVENT_FIELDS = {
 _EVENT_FIELDS_BACK = {new: old for old, new in _EVENT_FIELDS.items()}
 
 
+def _event_to_new(event: Object) -> Object:
+    """An event of the core group in events.k8s.io, which leaves out who reports where that is empty."""
+    found = {_EVENT_FIELDS.get(key, key): value for key, value in event.items()}
+    return {k: v for k, v in found.items() if v != "" or k not in ("reportingController", "reportingInstance")}
+
+
 def _renamed(names: dict[str, str]) -> Callable[[Object], Object]:
     def change(obj: Object) -> Object:
         return {names.get(key, key): value for key, value in obj.items()}
@@ -122,6 +128,6 @@ def _renamed(names: dict[str, str]) -> Callable[[Object], Object]:
 _CONVERSIONS: dict[tuple[str, str, str], Callable[[Object], Object]] = {
     ("autoscaling/v2", "autoscaling/v1", "HorizontalPodAutoscaler"): _hpa_to_v1,
     ("autoscaling/v1", "autoscaling/v2", "HorizontalPodAutoscaler"): _hpa_to_v2,
-    ("v1", "events.k8s.io/v1", "Event"): _renamed(_EVENT_FIELDS),
+    ("v1", "events.k8s.io/v1", "Event"): _event_to_new,
     ("events.k8s.io/v1", "v1", "Event"): _renamed(_EVENT_FIELDS_BACK),
 }

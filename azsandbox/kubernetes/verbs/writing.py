@@ -69,7 +69,7 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
     found = server.validate_create(resource, obj, request)
     if found:
         raise errors.invalid(
-            resource.kind, resource.group, metadata.get("name") or metadata.get("generateName", ""), found
+            resource.kind, resource.stored_gvk.group, metadata.get("name") or metadata.get("generateName", ""), found
         )
     request.warnings += warnings.of_write(resource, obj)
     existing = server.registry.record(resource, metadata.get("namespace", ""), metadata["name"])

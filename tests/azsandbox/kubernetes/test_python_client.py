@@ -33,7 +33,12 @@ def api(bare_cluster: Path) -> Iterator[Any]:
 @pytest.fixture
 def namespace(api: Any) -> str:
     name = f"python-{uuid.uuid4().hex[:8]}"
-    client.CoreV1Api(api).create_namespace({"metadata": {"name": name}})
+    core = client.CoreV1Api(api)
+    core.create_namespace({"metadata": {"name": name}})
+    seen = watch.Watch()
+    for event in seen.stream(core.list_namespaced_service_account, name, timeout_seconds=10):
+        if event["object"].metadata.name == "default":  # pods need it
+            seen.stop()
     return name
 
 
