@@ -441,3 +441,43 @@ spec:
     while kubectl.run("get", "apiservice", "v1.front.example.com").code == 0:
         assert time.monotonic() < deadline
     assert "True" in kubectl("get", "apiservice", "v1.apps")
+
+
+def test_a_token_is_issued_and_authenticates(kubectl: Kubectl) -> None:
+    kubectl("create", "serviceaccount", "robot")
+    token = kubectl("create", "token", "robot", "--duration=10m").strip()
+    assert token.count(".") == 2
+    shown = kubectl("create", "token", "robot", "-o", "jsonpath={.metadata.name} {.spec.expirationSeconds}")
+    assert shown == "robot 3600"
+    name = f"system:serviceaccount:{kubectl.namespace}:robot"
+    body = f'{{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{{"token":"{token}"}}}}'
+    assert kubectl("create", "-f", "-", "-o", "jsonpath={.status.user.username}", stdin=body) == name
+    assert "may not specify a duration less than 10 minutes" in kubectl.refused(
+        "create", "token", "robot", "--duration=1m"
+    )
+
+
+def test_defaults_of_what_is_stored_are_shown(kubectl: Kubectl) -> None:
+    labels = kubectl(
+        "create", "job", "once", "--image=busybox:1.37", "--dry-run=server", "-o", "jsonpath={.metadata.labels}"
+    )
+    assert '"job-name":"once"' in labels
+    kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
+    kubectl("autoscale", "deployment", "web", "--max=5")
+    assert kubectl("get", "hpa", "web", "-o", "jsonpath={.spec.metrics[0].resource.target.averageUtilization}") == "80"
+
+
+def test_an_event_about_another_namespace_is_refused(kubectl: Kubectl) -> None:
+    event = (
+        "apiVersion: v1\nkind: Event\nmetadata: {name: bad}\n"
+        "involvedObject: {kind: Pod, name: x, namespace: elsewhere}\n"
+    )
+    assert "does not match event.namespace" in kubectl.refused("create", "-f", "-", stdin=event)
+
+
+def test_a_service_without_endpoints_cannot_be_proxied_to(kubectl: Kubectl) -> None:
+    kubectl("create", "service", "clusterip", "web", "--tcp=80")
+    base = f"/api/v1/namespaces/{kubectl.namespace}/services"
+    kubectl.until("get", "endpoints", "web")
+    assert 'no endpoints available for service "web"' in kubectl.refused("get", "--raw", f"{base}/web:80/proxy/")
+    assert 'no service port 81 found for service "web"' in kubectl.refused("get", "--raw", f"{base}/web:81/proxy/")
