@@ -27,6 +27,8 @@ from typing import Literal
 
 HISTORY = 20_000  # events kept a bucket; older watches must list again
 
+Records = list["Record"]
+Names = list[str]
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 Build = Callable[[int], bytes]  # makes the value, given the revision that it will have
 
@@ -170,7 +172,7 @@ class Bucket:
         found = self._collections.get(collection)
         return found.records.get(key) if found else None
 
-    def list(self, collection: str, prefix: str = "") -> list[Record]:
+    def list(self, collection: str, prefix: str = "") -> Records:
         """All records whose key begins with `prefix`, in the order of their keys."""
         found = self._collections.get(collection)
         if not found:
@@ -181,7 +183,7 @@ class Bucket:
         end = bisect_right(found.keys, prefix + "\U0010ffff")
         return [found.records[key] for key in found.keys[start:end]]
 
-    def list_at(self, collection: str, prefix: str, revision: int) -> list[Record]:
+    def list_at(self, collection: str, prefix: str, revision: int) -> Records:
         """As `list`, as it was at `revision`. Raises Compacted when the history no longer reaches it."""
         if revision >= self.revision:
             return self.list(collection, prefix)
@@ -199,7 +201,7 @@ class Bucket:
                 records[event.key] = Record(event.key, event.previous, revision, revision)
         return [records[key] for key in sorted(records)]
 
-    def collections(self) -> list[str]:
+    def collections(self) -> Names:
         """Names of the collections that hold something."""
         return sorted(name for name, found in self._collections.items() if found.records)
 

@@ -76,9 +76,9 @@ def rule_allows(rule: Object, question: Question) -> bool:
         return False
     wanted = f"{question.resource}/{question.subresource}" if question.subresource else question.resource
     resources = rule.get("resources") or ()
-    if "*" not in resources and wanted not in resources:
-        if not question.subresource or f"*/{question.subresource}" not in resources:
-            return False
+    any_parent = f"*/{question.subresource}" if question.subresource else "*"
+    if not {"*", wanted, any_parent} & set(resources):
+        return False
     names = rule.get("resourceNames") or ()
     return not names or question.name in names
 

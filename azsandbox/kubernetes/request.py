@@ -85,7 +85,7 @@ class Request:
     def flag(self, name: str) -> bool:
         """A boolean query parameter as Go's conversion reads it: absent, "false" and "0" are false, anything else is true."""
         values = self.query.get(name)
-        return bool(values) and values[0].lower() not in ("false", "0")
+        return values is not None and bool(values) and values[0].lower() not in ("false", "0")
 
     @property
     def dry_run(self) -> bool:

@@ -156,7 +156,7 @@ class ServiceAccountTokens:
         namespace, account = private["namespace"], private["serviceaccount"]
         if not self._lives("serviceaccounts", namespace, account):
             return None
-        extra = {f"{_EXTRA}credential-id": (f"JTI={claims['jti']}",)}
+        extra: dict[str, tuple[str, ...]] = {f"{_EXTRA}credential-id": (f"JTI={claims['jti']}",)}
         for kind, resource in (("pod", "pods"), ("secret", "secrets")):
             if kind in private:
                 if not self._lives(resource, namespace, private[kind]):

@@ -27,6 +27,8 @@ async def answer(server: ApiServer, request: Request) -> Response:
     assert resource is not None
     if resource.qualified == "componentstatuses":
         return _component_statuses(request)
+    if request.name:
+        raise errors.page_not_found()
     if request.verb != "create":
         raise errors.method_not_allowed()
     options.write_options(request, "CreateOptions")
@@ -69,6 +71,8 @@ async def _binding(server: ApiServer, request: Request) -> Response:
 
 def _component_statuses(request: Request) -> Response:
     """What kubectl get componentstatuses shows: the parts of a control plane, all of them in this process."""
+    if request.verb not in ("get", "list", "watch"):
+        raise errors.method_not_allowed()
     request.warnings.append("v1 ComponentStatus is deprecated in v1.19+")
     if request.verb == "watch":
         raise errors.method_not_allowed('watch is not supported on resources of kind "componentstatuses"')
@@ -226,9 +230,9 @@ def _token(server: ApiServer, request: Request, review: Object) -> Object:
     user = server.authentication.user_of(token)
     if user is not None and not spec.get("audiences"):
         return {"authenticated": True, "user": user_info(user), "audiences": audiences}
-    claims = server.tokens.claims_of(token)
-    if claims is not None and not set(claims.get("aud") or ()) & set(audiences):
-        texts = " ".join(claims.get("aud") or ())
+    signed = server.tokens.claims_of(token)
+    if signed is not None and not set(signed.get("aud") or ()) & set(audiences):
+        texts = " ".join(signed.get("aud") or ())
         error = f"[invalid bearer token, token audiences {_go_strings(texts)} is invalid for the target audiences {_go_strings(' '.join(audiences))}]"
         return {"user": {}, "error": error}
     return {"user": {}, "error": "invalid bearer token"}

@@ -294,7 +294,7 @@ def _resource_quota(obj: Object) -> list[Any]:
 
 
 def _component_status(obj: Object) -> list[Any]:
-    healthy = next((c for c in obj.get("conditions") or () if c["type"] == "Healthy"), {})
+    healthy: Object = next((c for c in obj.get("conditions") or () if c["type"] == "Healthy"), {})
     word = {"True": "Healthy"}.get(healthy.get("status", ""), "Unhealthy" if healthy else "Unknown")
     return [name(obj), word, healthy.get("message", ""), healthy.get("error", "")]
 

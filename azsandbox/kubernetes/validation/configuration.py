@@ -337,10 +337,10 @@ def _limit_item(item: Object, kind: str, path: str) -> Errors:
         if kind == "Pod" and key in ("default", "defaultRequest"):
             found += [forbidden(f"{path}.{key}", "may not be specified when `type` is 'Pod'")] if values else []
             continue
-        if key == "maxLimitRequestRatio" and kind == "PersistentVolumeClaim":
-            if not {"storage"} & (parts["min"].keys() | parts["max"].keys()):
-                text = "either minimum or maximum storage value is required, but neither was provided"
-                found.append(required(f"{path}.limits", text))
+        bounded = "storage" in parts.get("min", {}) or "storage" in parts.get("max", {})
+        if key == "maxLimitRequestRatio" and kind == "PersistentVolumeClaim" and not bounded:
+            text = "either minimum or maximum storage value is required, but neither was provided"
+            found.append(required(f"{path}.limits", text))
         for name, text in values.items():
             found += name_rule(name, f"{path}.{key}[{name}]")
             parts[key][name] = Quantity.parse(text)

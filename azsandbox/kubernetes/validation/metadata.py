@@ -53,7 +53,7 @@ def labels(values: Mapping[str, str] | None, path: str) -> Errors:
     return found
 
 
-def annotations(values: Mapping[str, str] | None, path: str) -> Errors:
+def annotation_values(values: Mapping[str, str] | None, path: str) -> Errors:
     """Annotations: keys like those of labels but in any case, and a limit for all of them together."""
     if not values:
         return []
@@ -182,7 +182,7 @@ def on_create(meta: Object, namespaced: bool, name: formats.Format, path: str = 
 def _common(meta: Object, path: str) -> Errors:
     return (
         labels(meta.get("labels"), f"{path}.labels")
-        + annotations(meta.get("annotations"), f"{path}.annotations")
+        + annotation_values(meta.get("annotations"), f"{path}.annotations")
         + owner_references(meta.get("ownerReferences"), f"{path}.ownerReferences")
         + _managed_fields(meta.get("managedFields"), f"{path}.managedFields")
     )

@@ -358,7 +358,7 @@ def _file_volumes(spec: Object, path: str) -> Errors:
     return found
 
 
-def annotations(values: dict[str, str], spec: Object, path: str) -> Errors:
+def pod_annotations(values: dict[str, str], spec: Object, path: str) -> Errors:
     """Annotations that mean something to a pod."""
     found: Errors = []
     if MIRROR in values and not spec.get("nodeName"):
@@ -402,7 +402,7 @@ def _app_armor_annotation(key: str, value: str, spec: Object, path: str) -> Erro
 def _pod(obj: Object) -> Errors:
     """Annotations and spec of a pod."""
     meta, spec = obj.get("metadata") or {}, obj.get("spec") or {}
-    found = annotations(meta.get("annotations") or {}, spec, "metadata.annotations")
+    found = pod_annotations(meta.get("annotations") or {}, spec, "metadata.annotations")
     found += pod_spec(spec, "spec", pod_name=meta.get("name") or "")
     if not spec.get("serviceAccountName"):
         text = "must not be specified when serviceAccountName is not set"
@@ -467,7 +467,7 @@ def _annotation_changes(new: Object, old: Object) -> Errors:
         if key == MIRROR:
             word = "remove or update" if key in before else "add"
             found.append(forbidden(here, f"may not {word} mirror pod annotation"))
-    return found + annotations(after, new.get("spec") or {}, "metadata.annotations")
+    return found + pod_annotations(after, new.get("spec") or {}, "metadata.annotations")
 
 
 def _container_changes(new: list[Object], old: list[Object], path: str) -> tuple[Errors, bool]:
@@ -716,8 +716,8 @@ def template(obj: Object, path: str) -> Errors:
     """A pod template: labels, annotations and spec, without containers that come later."""
     meta, spec = obj.get("metadata") or {}, obj.get("spec") or {}
     found = metadata.labels(meta.get("labels"), f"{path}.labels")
-    found += metadata.annotations(meta.get("annotations"), f"{path}.annotations")
-    found += annotations(meta.get("annotations") or {}, spec, f"{path}.annotations")
+    found += metadata.annotation_values(meta.get("annotations"), f"{path}.annotations")
+    found += pod_annotations(meta.get("annotations") or {}, spec, f"{path}.annotations")
     found += pod_spec(spec, f"{path}.spec", is_pod=False)
     if spec.get("ephemeralContainers"):
         text = "ephemeral containers not allowed in pod template"

@@ -50,9 +50,9 @@ def update(new: Object, old: Object) -> Errors:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
     found = _addresses_kept(spec, before) + _families_kept(spec, before)
     found += _class(spec, before)
-    if _checks_health(spec) and _checks_health(before):
-        if spec.get("healthCheckNodePort") != before.get("healthCheckNodePort"):
-            found.append(forbidden("spec.healthCheckNodePort", "field is immutable"))
+    moved = spec.get("healthCheckNodePort") != before.get("healthCheckNodePort")
+    if moved and _checks_health(spec) and _checks_health(before):
+        found.append(forbidden("spec.healthCheckNodePort", "field is immutable"))
     return found + _service(new, old)
 
 
@@ -275,9 +275,9 @@ def _class(spec: Object, before: Object | None) -> Errors:
     path, name = "spec.loadBalancerClass", spec.get("loadBalancerClass")
     found: Errors = []
     balanced = spec.get("type") == "LoadBalancer"
-    if before is not None and balanced and before.get("type") == "LoadBalancer":
-        if name != before.get("loadBalancerClass"):
-            found.append(invalid(path, name, "may not change once set"))
+    stays = before or {}
+    if balanced and stays.get("type") == "LoadBalancer" and name != stays.get("loadBalancerClass"):
+        found.append(invalid(path, name, "may not change once set"))
     if name is None:
         return found
     return found + (formatted(name, path, formats.qualified_name) if balanced else [forbidden(path, _ONLY_BALANCED)])

@@ -14,6 +14,7 @@ from azsandbox.kubernetes.validation.common import (
     formatted,
     label_selector,
     named,
+    no_backsteps,
     one_of,
     supported,
     unchanged,
@@ -81,9 +82,8 @@ def claim_spec(spec: Object, path: str) -> Errors:
     if reference and reference.get("namespace") and source:
         text = "may not be specified when dataSourceRef.namespace is specified"
         found.append(invalid(path, f"{path}.dataSource", text))
-    elif source and reference and not reference.get("namespace"):
-        if any(source.get(key) != reference.get(key) for key in ("apiGroup", "kind", "name")):
-            found.append(invalid(path, f"{path}.dataSource", "must match dataSourceRef"))
+    elif source and reference and any(source.get(key) != reference.get(key) for key in ("apiGroup", "kind", "name")):
+        found.append(invalid(path, f"{path}.dataSource", "must match dataSourceRef"))
     if spec.get("volumeAttributesClassName"):
         where = f"{path}.volumeAttributesClassName"
         found += formatted(spec["volumeAttributesClassName"], where, formats.dns_subdomain)
@@ -237,7 +237,7 @@ def _volume_source(spec: Object) -> Errors:
 def _local(source: Object, path: str) -> Errors:
     if not source.get("path"):
         return [required(f"{path}.path")]
-    return volumes.no_backsteps(source["path"], f"{path}.path")
+    return no_backsteps(source["path"], f"{path}.path")
 
 
 def _csi(source: Object, path: str) -> Errors:
@@ -256,10 +256,10 @@ def _csi(source: Object, path: str) -> Errors:
 def _volume_rest(spec: Object) -> Errors:
     found: Errors = []
     host = spec.get("hostPath")
-    if host is not None and spec.get("persistentVolumeReclaimPolicy") == "Recycle":
-        if posixpath.normpath(host.get("path") or "") == "/":
-            text = "may not be 'recycle' for a hostPath mount of '/'"
-            found.append(forbidden("spec.persistentVolumeReclaimPolicy", text))
+    recycled = spec.get("persistentVolumeReclaimPolicy") == "Recycle"
+    if host is not None and recycled and posixpath.normpath(host.get("path") or "") == "/":
+        text = "may not be 'recycle' for a hostPath mount of '/'"
+        found.append(forbidden("spec.persistentVolumeReclaimPolicy", text))
     if spec.get("storageClassName"):
         found += formatted(spec["storageClassName"], "spec.storageClassName", formats.dns_subdomain)
     if spec.get("volumeMode") is not None:
@@ -389,8 +389,8 @@ def csi_driver(obj: Object) -> Errors:
 def csi_driver_update(new: Object, old: Object) -> Errors:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
     found: Errors = []
-    for key in ("attachRequired", "volumeLifecycleModes"):
-        found += unchanged(spec.get(key), before.get(key), f"spec.{key}")
+    for key, shown in (("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")):
+        found += unchanged(spec.get(key), before.get(key), f"spec.{shown}")
     return found
 
 

@@ -257,7 +257,7 @@ def _ephemeral(source: Object, path: str) -> Errors:
         return [required(f"{path}.volumeClaimTemplate")]
     here = f"{path}.volumeClaimTemplate"
     meta = template.get("metadata") or {}
-    found = metadata.annotations(meta.get("annotations"), f"{here}.metadata.annotations")
+    found = metadata.annotation_values(meta.get("annotations"), f"{here}.metadata.annotations")
     found += metadata.labels(meta.get("labels"), f"{here}.metadata.labels")
     found += [
         forbidden(f"{here}.metadata.{key}", "cannot be set")

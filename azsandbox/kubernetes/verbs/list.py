@@ -70,9 +70,9 @@ def page(
         if not token:
             raise errors.expired("The resourceVersion for the provided list is too old.") from None
         fresh = encode_token(-1, after)
-        error = errors.expired(_TOO_OLD_PAGE)
-        error.metadata = {"continue": fresh}
-        raise error from None
+        gone = errors.expired(_TOO_OLD_PAGE)
+        gone.metadata = {"continue": fresh}
+        raise gone from None
     if after:
         records = [record for record in records if record.key > after]
     if fields.name and fields.name and resource.namespaced and request.namespace:
