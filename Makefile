@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.test-ready
+# two processes, a file in one of them: fixtures of a file are made once
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .PHONY: lab test verify fidelity lint bench clean
 
@@ -31,9 +33,9 @@ $(READY): pyproject.toml setup.sh
 	@PYTHON="$(PYTHON)" sh setup.sh "$(VENV)"
 	@touch $@
 
-$(TEST_READY): $(READY)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
-	@touch $@
+$(TEST_READY): pyproject.toml setup.sh
+	@PYTHON="$(PYTHON)" sh setup.sh "$(VENV)" "[test]"
+	@touch $(READY) $@
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache

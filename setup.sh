@@ -1,8 +1,10 @@
 #!/bin/sh
 # Makes the virtual environment that the lab runs in. Names what is missing, with the command that installs it.
-#   PYTHON=python3 sh setup.sh .venv
+#   PYTHON=python3 sh setup.sh .venv          for the lab
+#   PYTHON=python3 sh setup.sh .venv '[test]'  with what the tests need
 set -eu
 venv=$1
+extras=${2:-}
 python=${PYTHON:-python3}
 missing=0
 
@@ -41,7 +43,7 @@ fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 say "installing the lab into $venv (a minute or two the first time)"
-"$venv/bin/pip" install --quiet --disable-pip-version-check -e .
+"$venv/bin/pip" install --quiet --disable-pip-version-check -e ".$extras"
 # jsonschema imports this grammar compiler whenever it is there, which costs two seconds at every start of Jupyter;
 # formats that need it are not checked then, and nothing here has any
 "$venv/bin/pip" uninstall --quiet --disable-pip-version-check --yes rfc3987-syntax >/dev/null 2>&1 || true
