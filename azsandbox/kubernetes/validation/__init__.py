@@ -15,6 +15,7 @@ from azsandbox.kubernetes.validation.errors import Errors, FieldError
 
 _MODULES = (
     "pods",
+    "pod_changes",
     "services",
     "storage",
     "configuration",
@@ -22,6 +23,7 @@ _MODULES = (
     "jobs",
     "autoscaling",
     "policies",
+    "certificates",
     "admission",
     "events",
 )

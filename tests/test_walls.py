@@ -1,0 +1,97 @@
+"""What may import what, how long a module may be, and what data and notebooks must and must not hold."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LINES = 600
+# the API server's inside, which its clients reach by the REST interface only
+INSIDE = (
+    "azsandbox.kubernetes.registry",
+    "azsandbox.kubernetes.server",
+    "azsandbox.kubernetes.verbs",
+    "azsandbox.store",
+)
+# read whole from an API server, whose format they keep; the README beside them says of which and when
+AS_SERVED = {"discovery.json", "table-columns.json"}
+# what a new lab.toml is written from: settings, not facts
+NO_FACTS = {"lab.toml"}
+
+
+def _modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    """Names of modules that are imported at run time: those for types alone are left out."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            yield child.module
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        yield from _imports(child)
+
+
+def _importing(files: list[Path], *modules: str) -> list[str]:
+    return [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in files
+        for name in _imports(ast.parse(file.read_text()))
+        if any(name == module or name.startswith(f"{module}.") for module in modules)
+    ]
+
+
+def test_the_sandbox_never_imports_the_lab() -> None:
+    assert _importing(_modules("azsandbox"), "labkit") == []
+
+
+def test_only_the_targets_of_the_lab_know_that_a_sandbox_is_there() -> None:
+    others = [file for file in _modules("labkit") if file != ROOT / "labkit/targets.py"]
+    assert _importing(others, "azsandbox") == []
+    assert [str(file) for file in others if "azsandbox" in file.read_text()] == []
+
+
+@pytest.mark.parametrize("package", ["azsandbox/controllers", "azsandbox/aks"])
+def test_what_lives_in_a_cluster_is_a_client_of_its_api(package: str) -> None:
+    assert _importing(_modules(package), *INSIDE) == []
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {
+        str(file.relative_to(ROOT)): len(file.read_text().splitlines())
+        for package in ("azsandbox", "labkit", "tests")
+        for file in _modules(package)
+    }
+    assert {name: length for name, length in lengths.items() if length > LINES} == {}
+
+
+def test_notebooks_carry_no_outputs() -> None:
+    carrying = [
+        f"{file.name}, cell {number}"
+        for file in sorted((ROOT / "notebooks").glob("*.ipynb"))
+        for number, cell in enumerate(json.loads(file.read_text())["cells"])
+        if cell["cell_type"] == "code" and (cell["outputs"] or cell["execution_count"] is not None)
+    ]
+    assert carrying == []
+
+
+def test_facts_name_their_source_and_date() -> None:
+    wanting = []
+    for package in ("azsandbox", "labkit"):
+        for file in sorted((ROOT / package / "data").rglob("*")):
+            if file.suffix not in (".json", ".yaml", ".toml") or file.name in AS_SERVED | NO_FACTS:
+                continue
+            text = file.read_text()
+            if "source" not in text.lower() or not re.search(r"20\d\d-\d\d(-\d\d)?", text):
+                wanting.append(str(file.relative_to(ROOT)))
+    assert wanting == []
