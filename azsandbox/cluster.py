@@ -160,20 +160,10 @@ class Cluster:
 
 def all_controllers() -> list[type[Controller]]:
     """Every controller of a cluster. Imported late: they are of no use to an API server alone."""
-    found = []
-    try:
-        from azsandbox.controllers.cluster_controllers import CONTROLLERS_CLUSTER
+    from azsandbox.controllers.cluster_controllers import CONTROLLERS_CLUSTER
+    from azsandbox.controllers.workloads import CONTROLLERS_WORKLOADS
 
-        found += CONTROLLERS_CLUSTER
-    except ImportError:
-        log.warning("no cluster controllers")
-    try:
-        from azsandbox.controllers.workloads import CONTROLLERS_WORKLOADS
-
-        found += CONTROLLERS_WORKLOADS
-    except ImportError:
-        log.warning("no workload controllers")
-    return found
+    return [*CONTROLLERS_CLUSTER, *CONTROLLERS_WORKLOADS]
 
 
 async def run_bare(nodes: int, kubeconfig: Path, port: int = 0, ready: asyncio.Event | None = None) -> None:

@@ -95,7 +95,11 @@ class Clusters:
         )
         for configure in self.configure:
             configure(cluster)
-        await cluster.start(names, record["port"])
+        try:
+            await cluster.start(names, record["port"])
+        except BaseException:  # what already runs of it, such as its listener, must not stay
+            await cluster.stop()
+            raise
         return cluster
 
     async def stop(self, cluster_id: str) -> None:
@@ -122,7 +126,7 @@ class Clusters:
             if orjson.loads(record.value)["runs"]:
                 try:
                     await self.start(record.key)
-                except OSError:
+                except Exception:  # one that does not start is told of, and keeps no other from starting
                     log.exception("cluster %s does not start", record.key)
 
     async def close(self) -> None:
