@@ -29,19 +29,19 @@ def environment() -> dict[str, str]:
     }
 
 
-async def git(folder: Path, *arguments: str, stdin: bytes | None = None, **variables: str) -> bytes:
+async def git(folder: Path, *arguments: str, variables: dict[str, str] | None = None) -> bytes:
     """Runs git on the repository at `folder` and gives its output. Raises GitFailed."""
     process = await asyncio.create_subprocess_exec(
         "git",
         "--git-dir",
         str(folder),
         *arguments,
-        stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=environment() | variables,
+        env=environment() | (variables or {}),
     )
-    out, problem = await process.communicate(stdin)
+    out, problem = await process.communicate()
     if process.returncode:
         message = problem.decode("utf-8", "replace").strip() or out.decode("utf-8", "replace").strip()
         raise GitFailed(message or f"git {arguments[0]} ended with {process.returncode}")
@@ -172,5 +172,5 @@ class Repository:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="index-") as scratch:
             variables = {"GIT_INDEX_FILE": str(Path(scratch, "index")), "GIT_WORK_TREE": str(folder)}
-            await git(self.path, "read-tree", "--end-of-options", commit, **variables)
-            await git(self.path, "checkout-index", "--all", "--force", f"--prefix={folder}/", **variables)
+            await git(self.path, "read-tree", "--end-of-options", commit, variables=variables)
+            await git(self.path, "checkout-index", "--all", "--force", f"--prefix={folder}/", variables=variables)
