@@ -23,12 +23,18 @@ Document = dict[str, Any]
 FLAGS = {"--server-id": "--server-id", "--tenant-id": "--tenant-id", "-t": "--tenant-id"}
 
 
+_LISTS = ("clusters", "contexts", "users")
+
+
 def parse(text: str, source: str = "the kubeconfig") -> Document:
     """The document in `text`. Raises KubeconfigError, which names `source`."""
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise KubeconfigError(f"{source} is not YAML: {error}.", "lab.kubeconfig()") from error
+    if isinstance(document, dict):
+        # kubectl leaves null where it deleted the last entry
+        document = {key: [] if key in _LISTS and value is None else value for key, value in document.items()}
     if not isinstance(document, dict) or not isinstance(document.get("clusters"), list):
         raise KubeconfigError(f"{source} is not a kubeconfig: it has no list of clusters.", "lab.kubeconfig()")
     return document

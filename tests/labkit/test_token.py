@@ -165,3 +165,9 @@ def test_a_kubeconfig_is_merged_by_name_and_written_for_this_user_alone(tmp_path
 def test_what_is_no_kubeconfig_is_refused(text: str) -> None:
     with pytest.raises(KubeconfigError):
         kubeconfig.parse(text)
+
+
+def test_a_kubeconfig_that_kubectl_emptied_takes_a_cluster_again() -> None:
+    emptied = kubeconfig.parse("apiVersion: v1\nkind: Config\nclusters: null\ncontexts: null\nusers: null\n")
+    merged = kubeconfig.merged(emptied, kubeconfig.parse(USER))
+    assert [entry["name"] for entry in merged["clusters"]] == ["aks-baseline"]
