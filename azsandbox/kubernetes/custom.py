@@ -8,8 +8,9 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from azsandbox.kubernetes import errors
+from azsandbox.kubernetes import custom_deletion, errors
 from azsandbox.kubernetes.apply.typed import ABSENT
+from azsandbox.kubernetes.custom_deletion import DEFINITIONS
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import Object, Request
 from azsandbox.kubernetes.resources import Resource
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+DELETION_PERIOD = 1.0  # seconds between looks for objects that a terminating definition waits for
 _MEDIA = ("application/json", "application/yaml", "application/x-yaml")
 
 
@@ -42,6 +43,7 @@ class CustomResources:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._served: dict[str, Resource] = {}
+        self._terminating: set[str] = set()  # names of definitions that wait for their objects to go
         self._shapes: dict[tuple[str, str, str], Callable[[Object], None] | None] = {}
         server.registry.shape = self.shape_of
 
@@ -50,6 +52,7 @@ class CustomResources:
         resource = self.server.resource(DEFINITIONS)
         self.server.registry.on_write(resource.collection, self._changed.set)
         self.refresh()
+        self._changed.set()  # a definition may have been terminating when the server stopped
         self._task = asyncio.create_task(self._follow(), name="custom resource definitions")
 
     async def stop(self) -> None:
@@ -60,13 +63,35 @@ class CustomResources:
                 await self._task
 
     async def _follow(self) -> None:
+        waiting = False
         while True:
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), DELETION_PERIOD if waiting else None)
+            changed = self._changed.is_set()
             self._changed.clear()
             try:
-                self.refresh()
+                if changed:
+                    self.refresh()
+                waiting = self._finish_terminating()
             except Exception:
                 log.exception("custom resource definitions")
+
+    def _finish_terminating(self) -> bool:
+        """Removes the objects of definitions that are going; whether one still waits for some of them."""
+        definitions, waiting = self.server.resource(DEFINITIONS), False
+        for name in list(self._terminating):
+            crd = self.server.registry.find(definitions, "", name)
+            if crd is not None and custom_deletion.is_terminating(crd):
+                try:
+                    waiting |= not custom_deletion.finish(self.server.registry, definitions, crd)
+                except errors.StatusError:
+                    waiting = True  # written meanwhile
+        return waiting
+
+    def refuse_create(self, resource: Resource, name: str) -> None:
+        """Raises 403 where the definition of a resource is terminating."""
+        if f"{resource.name}.{resource.group}" in self._terminating:
+            raise errors.forbidden(resource.name, name, custom_deletion.NO_CREATE, resource.group)
 
     def refresh(self) -> None:
         """Judges names, establishes definitions, and puts their resources in the place of those served before."""
@@ -82,6 +107,7 @@ class CustomResources:
                     judged["metadata"]["managedFields"] = crd["metadata"]["managedFields"]
                 with contextlib.suppress(errors.StatusError):
                     objects[index] = self.server.registry.replace(resource, judged, crd["metadata"]["resourceVersion"])
+        self._terminating = {crd["metadata"]["name"] for crd in objects if custom_deletion.is_terminating(crd)}
         found: list[Resource] = []
         self._versions.clear()
         self._types.clear()

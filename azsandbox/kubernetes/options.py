@@ -20,6 +20,8 @@ INT64_MAX = 2**63 - 1
 
 def list_options(request: Request) -> None:
     """Refuses combinations of resourceVersion, resourceVersionMatch, watch and sendInitialEvents that make no sense."""
+    for name in ("limit", "timeoutSeconds"):
+        _integer(request.param(name))
     version, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
     found: list[FieldError] = []
     if request.verb == "watch":
@@ -45,6 +47,12 @@ def list_options(request: Request) -> None:
             found.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     if found:
         raise errors.invalid("ListOptions", "meta.k8s.io", "", found)
+
+
+def _integer(text: str) -> None:
+    """Refuses what Go's ParseInt takes for no number; an absent or empty parameter is 0."""
+    if text and not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
 
 
 def _watch_options(request: Request, version: str, match: str) -> list[FieldError]:
@@ -73,7 +81,7 @@ def resource_version(text: str) -> int:
 
 
 def limit(request: Request) -> int:
-    """The limit parameter; 0 is none. What is no number counts as none, as does a negative one."""
+    """The limit parameter; 0 is none, as is a negative one."""
     text = request.param("limit")
     return int(text) if re.fullmatch(r"\d+", text) else 0
 

@@ -381,6 +381,13 @@ def _taken(crd: Object, others: list[Object]) -> dict[str, set[str]]:
     return found
 
 
+def set_condition(crd: Object, kind: str, status: str, reason: str, message: str, now: str) -> None:
+    """Sets a condition of a definition's status, in place."""
+    found = crd.setdefault("status", {})
+    conditions = found["conditions"] = list(found.get("conditions") or ())
+    _set(conditions, kind, status, reason, message, now)
+
+
 def _set(conditions: list[Object], kind: str, status: str, reason: str, message: str, now: str) -> None:
     condition = next((item for item in conditions if item["type"] == kind), None)
     if condition is None:

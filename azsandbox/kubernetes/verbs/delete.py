@@ -6,7 +6,7 @@ import copy
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from azsandbox.kubernetes import answers, errors, strategy
+from azsandbox.kubernetes import answers, custom_deletion, errors, strategy
 from azsandbox.kubernetes.admission import DELETE, Attributes
 from azsandbox.kubernetes.options import DeleteOptions
 from azsandbox.kubernetes.request import Object, Request, Response
@@ -62,6 +62,7 @@ async def delete_object(
     )
     await server.admission.mutate(attrs)
     await server.admission.validate(attrs)
+    _warn_of_orphans(request, resource, asked)
     waiting = copy.deepcopy(obj)
     grace = _mark(resource, waiting, asked)
     if finished(waiting) and not grace:
@@ -82,6 +83,19 @@ async def delete_object(
     if waiting != obj and not dry_run:
         server.registry.replace(resource, waiting, metadata["resourceVersion"])
     return waiting
+
+
+def _warn_of_orphans(request: Request, resource: Resource, asked: DeleteOptions) -> None:
+    """Who deletes Jobs without a policy is told that their pods stay (pkg/registry/batch/job/storage)."""
+    silent = (resource.group, resource.kind) != ("batch", "Job") or resource.version != "v1"
+    if silent or asked.propagation is not None or asked.orphan is not None:
+        return
+    text = (
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+        "set propagationPolicy=Orphan to suppress this warning"
+    )
+    if text not in request.warnings:
+        request.warnings.append(text)
 
 
 def _unmark(obj: Object) -> None:
@@ -110,6 +124,9 @@ def _check_preconditions(resource: Resource, obj: Object, asked: DeleteOptions) 
 def _mark(resource: Resource, obj: Object, asked: DeleteOptions) -> int:
     """Sets finalizers and the time of deletion on `obj`, in place. Returns the seconds of grace that are left to it."""
     metadata = obj["metadata"]
+    if resource.qualified == custom_deletion.DEFINITIONS and not metadata.get("deletionTimestamp"):
+        custom_deletion.begin(obj)
+        return 0
     finalizers = _finalizers(resource, obj, asked)
     if finalizers:
         metadata["finalizers"] = finalizers

@@ -59,6 +59,8 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
         request.warnings,
     )
     request.warnings += warnings.deduplicate_owners(obj)
+    if resource.custom:
+        server.custom.refuse_create(resource, attrs.name)
     await server.admission.mutate(attrs)
     escalation.check(server, request, resource, obj, None)
     metadata = obj["metadata"]
