@@ -1,4 +1,4 @@
-"""The command line: labkit up | use | check | verify | token | settings | status.
+"""The command line: labkit lab | up | use | check | verify | token | settings | status.
 
 Exit codes: 0 all well; 1 a check failed or is not known, or a lesson did not run; 2 the command line or the settings
 are wrong, or the target does not answer; 3 `verify` found no lesson.
@@ -53,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lab", type=Path, metavar="PATH", help="lab.toml, or the folder that holds it")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    lab = commands.add_parser("lab", help="open JupyterLab on the lessons")
+    lab.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
+    lab.add_argument("--port", type=int, default=8888, help="the first port that is tried (default 8888)")
+    lab.set_defaults(run=_open)
+
     up = commands.add_parser("up", help="make the lab stand as after a lesson; what exists is left alone")
     up.add_argument("lesson", nargs="?", default="", help="11, 12 or 13; none: connect to the target only")
     up.set_defaults(run=_up)
@@ -106,6 +111,12 @@ def _file(options: argparse.Namespace) -> Path:
 
     path: Path = options.lab or settings.find()
     return path / settings.FILE_NAME if path.is_dir() else path
+
+
+def _open(options: argparse.Namespace) -> int:
+    from labkit import jupyter
+
+    return jupyter.start(_lab(options), browser=not options.no_browser, port=options.port)
 
 
 def _up(options: argparse.Namespace) -> int:
