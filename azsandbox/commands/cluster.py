@@ -16,7 +16,6 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubeconfig", required=True, metavar="FILE", help="where to write the kubeconfig")
     parser.add_argument("--nodes", type=int, default=1, metavar="N", help="how many nodes (default 1)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
-    parser.add_argument("--flux", action="store_true", help="with Flux's definitions and controllers in flux-system")
     parser.set_defaults(run=run)
 
 
@@ -27,15 +26,12 @@ def run(options: argparse.Namespace) -> int:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options.nodes, Path(options.kubeconfig), options.port, options.flux))
+        runner.run(_serve(options.nodes, Path(options.kubeconfig), options.port))
     return 0
 
 
-async def _serve(nodes: int, kubeconfig: Path, port: int, flux: bool) -> None:
-    if flux:
-        from azsandbox.flux.bare import run_bare
-    else:
-        from azsandbox.cluster import run_bare
+async def _serve(nodes: int, kubeconfig: Path, port: int) -> None:
+    from azsandbox.cluster import run_bare
 
     ready = asyncio.Event()
     task = asyncio.create_task(run_bare(nodes, kubeconfig, port, ready))
