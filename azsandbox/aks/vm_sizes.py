@@ -21,7 +21,9 @@ def _row(found: Document) -> Document:
         "cores": int(found["vCPUs"]),
         "memoryGB": float(found["memoryGB"]),
         "cachedDiskGB": found["cachedDiskBytes"] // 1024**3 if found["ephemeralOSDisk"] else 0,
-        "temporaryDiskGB": found["tempDiskMB"] // 1024 if found["ephemeralOSDisk"] else 0,
+        "temporaryDiskGB": max(found["tempDiskMB"], found.get("nvmeDiskMiB", 0)) // 1024
+        if found["ephemeralOSDisk"]
+        else 0,
         "premiumIO": found["premiumIO"],
         "encryptionAtHost": found["encryptionAtHost"],
         "arch": "arm64" if found["architecture"].lower() == "arm64" else "amd64",

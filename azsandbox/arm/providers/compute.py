@@ -181,6 +181,14 @@ def _sku(arm: Arm, row: dict[str, Any], location: str) -> Document:
     }
     if row["gpus"]:
         capabilities["GPUs"] = row["gpus"]
+    if row["ephemeralOSDisk"]:
+        capabilities["SupportedEphemeralOSDiskPlacements"] = (
+            "NvmeDisk" if "nvmeDiskMiB" in row else "ResourceDisk,CacheDisk"
+        )
+    if "nvmeDiskMiB" in row:
+        capabilities["NvmeDiskSizeInMiB"] = row["nvmeDiskMiB"]
+    if not row["cachedDiskBytes"]:
+        del capabilities["CachedDiskBytes"]
     return {
         "resourceType": "virtualMachines",
         "name": row["name"],

@@ -156,7 +156,7 @@ def _disk(own: Document, base: Document, vm: Document, chosen: bool) -> Document
                 f"The virtual machine size {vm['name']} has a cache size of {cache} bytes, but the OS disk requires "
                 f"{bytes_} bytes. Use a VM size with larger cache or disable ephemeral OS.",
             )
-        return {"osDiskSizeGB": wanted or room, "osDiskType": "Ephemeral"}
+        return {"osDiskSizeGB": wanted or min(room, high), "osDiskType": "Ephemeral"}
     size = wanted or next(gb for cores, gb in rule["osDiskSizeGB"] if vm["cores"] <= cores)
     return {"osDiskSizeGB": size, "osDiskType": "Managed"}
 
