@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -391,7 +392,12 @@ class Lab:
         from labkit.checks import core, own
 
         seen = own.collect(selected, self.settings, self.subscription_id, self.arm, self.kubeconfig_path)
-        return tuple(core.run(check, seen) for check in selected)
+        found = (core.run(check, seen) for check in selected)
+        # These are about the subscription; only a finding that names its object is about one.
+        return tuple(
+            replace(result, object_id=next((item.object_id for item in result.findings if item.object_id), ""))
+            for result in found
+        )
 
     def check_step(self, lesson: str) -> Results:
         """Run the checks of a lesson ("12") and show a card each."""

@@ -84,7 +84,8 @@ def summary(results: Iterable[Result]) -> str:
         for status in (Status.PASS, Status.WARN, Status.FAIL, Status.UNKNOWN, Status.SKIP)
         if status in counted
     ]
-    return f"{len(counted)} checks: {', '.join(parts)}" if counted else "no checks"
+    noun = "check" if len(counted) == 1 else "checks"
+    return f"{len(counted)} {noun}: {', '.join(parts)}" if counted else "no checks"
 
 
 class Results(tuple[Result, ...]):

@@ -9,7 +9,7 @@ from typing import Any
 from labkit.views.rows import node_status
 from labkit.views.surface import escape, show
 
-WIDTH, BAND, HEAD, BOX, LABEL = 760, 84, 30, 62, 200
+WIDTH, BAND, HEAD, BOX, LABEL = 760, 84, 30, 74, 200
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _band(
     bounds = (
         f"{pool.get('minCount')} to {pool.get('maxCount')} nodes"
         if pool.get("enableAutoScaling")
-        else f"{pool.get('count')} nodes"
+        else f"{pool.get('count')} node{'' if pool.get('count') == 1 else 's'}"
     )
     taint = (pool.get("nodeTaints") or ["no taint"])[0]
     lines = [f"{name} ({mode})", str(pool.get("vmSize")), bounds, taint if len(taint) < 30 else taint[:27] + "…"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from labkit.views.surface import BORDER, STYLE, escape, show
 
@@ -75,6 +76,9 @@ class Table:
 def _plain(value: object) -> str:
     if value is None or value == "":
         return "-"
+    if isinstance(value, Enum):
+        # The SDKs' enums are texts as well, but print as the name that Python has for them.
+        return str(value.value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple | set):
