@@ -9,7 +9,7 @@ TEST_READY := $(VENV)/.test-ready
 # two processes, a file in one of them: fixtures of a file are made once
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
-.PHONY: lab test verify fidelity lint bench clean
+.PHONY: lab test verify fidelity browser lint bench clean
 
 lab: $(READY)  ## open JupyterLab on the notebooks, with the sandbox behind it
 	@$(BIN)/labkit lab
@@ -22,6 +22,13 @@ test: $(TEST_READY)  ## check style and types, run every test
 
 verify: $(READY)  ## run every lesson twice, headless, and print a line a lesson
 	@$(BIN)/labkit verify
+
+fidelity: $(TEST_READY)  ## replay what the real services answered, print the table, renew docs/fidelity.md
+	@$(BIN)/python -m tests.fidelity
+
+browser: $(TEST_READY)  ## open the lab in headless Chromium, click, take pictures
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser]'
+	@$(BIN)/pytest -n 0 tests/browser
 
 bench: $(TEST_READY)  ## print the benchmarks
 	@$(BIN)/python -m benchmarks

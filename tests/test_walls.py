@@ -21,8 +21,8 @@ INSIDE = (
 )
 # read whole from an API server, whose format they keep; the README beside them says of which and when
 AS_SERVED = {"discovery.json", "table-columns.json"}
-# what a new lab.toml is written from: settings, not facts
-NO_FACTS = {"lab.toml"}
+# settings, not facts: what a new lab.toml is written from, and how Jupyter looks
+NO_FACTS = {"lab.toml", "page_config.json"}
 
 
 def _modules(package: str) -> list[Path]:
