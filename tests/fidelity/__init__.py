@@ -1,0 +1,1 @@
+"""What the real services answered, replayed against the sandbox: `python -m tests.fidelity`."""
