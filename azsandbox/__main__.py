@@ -1,4 +1,4 @@
-"""The command line: `azsandbox up | down | status | reset | exec | env | logs | token | cluster`."""
+"""The command line: `azsandbox up | down | status | reset | exec | env | logs | token | cluster | controllers`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "logs": "print what the sandbox did",
     "token": "print an access token",
     "cluster": "run a bare Kubernetes cluster in the foreground",
+    "controllers": "run the sandbox's controllers against another API server",
 }
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from azsandbox.certificates import Authority
+    from azsandbox.controllers.client import Transport
 
 log = logging.getLogger(__name__)
 
@@ -166,14 +167,55 @@ def all_controllers() -> list[type[Controller]]:
     return [*CONTROLLERS_CLUSTER, *CONTROLLERS_WORKLOADS]
 
 
-async def run_bare(nodes: int, kubeconfig: Path, port: int = 0, ready: asyncio.Event | None = None) -> None:
-    """A bare cluster in the foreground, until cancelled: no ARM, nothing of AKS, state in memory."""
+async def run_controllers(transport: Transport, options: dict[str, Any]) -> None:
+    """Every controller as a client of the API server that `transport` leads to, until cancelled.
+
+    What only the process of an API server knows (its signing keys, its authority) is not there: the controllers that
+    need it leave that part to the other side.
+    """
+    client = KubeClient(transport)
+    informers = Informers(client)
+    tasks = []
+    try:
+        for kind in all_controllers():
+            controller = kind(client, informers, **options)
+            tasks.append(asyncio.create_task(_watched(controller), name=controller.name))
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await informers.stop()
+        await client.close()
+
+
+async def _watched(controller: Controller) -> None:
+    try:
+        await controller.run()
+    except Exception:
+        log.exception("%s ended", controller.name)
+
+
+async def run_bare(
+    nodes: int,
+    kubeconfig: Path,
+    port: int = 0,
+    ready: asyncio.Event | None = None,
+    *,
+    controllers: bool = True,
+) -> None:
+    """A bare cluster in the foreground, until cancelled: no ARM, nothing of AKS, state in memory.
+
+    Without `controllers` it is an API server alone, for controllers that come over the network.
+    """
     from azsandbox.certificates import Authority
 
     with tempfile.TemporaryDirectory(prefix="azsandbox-") as home:
         authority = Authority(Path(home))
         bucket = Store(None).bucket("cluster")
-        cluster = Cluster("sandbox", bucket, DEFAULT_VERSION, all_controllers(), {"profile": "kwok"}, authority)
+        cluster = Cluster(
+            "sandbox", bucket, DEFAULT_VERSION, all_controllers() if controllers else (), {"profile": "kwok"}, authority
+        )
         await cluster.start(port=port)
         try:
             await add_nodes(cluster.client, nodes)
