@@ -35,11 +35,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Difference:
-    """A case that is known to differ: why, and what of it a learner would notice."""
+    """A case that is known to differ: why, and what of it a learner would notice.
+
+    `sometimes` is for a race alone: the case may be equal, too.
+    """
 
     case: str
     reason: str
     notice: str
+    sometimes: bool = False
 
 
 @functools.cache

@@ -43,8 +43,10 @@ def same(wanted: Any, found: Any) -> bool:
 
 def difference(wanted: Any, found: Any, lines: int = 40) -> str:
     """The difference as text, at most `lines` long."""
-    sides = [json.dumps(side, indent=1, sort_keys=True).replace("\\n", "\n    ") for side in (wanted, found)]
-    delta = difflib.unified_diff(*(side.splitlines() for side in sides), "recorded", "here", n=2, lineterm="")
+    recorded, here = [
+        json.dumps(side, indent=1, sort_keys=True).replace("\\n", "\n    ").splitlines() for side in (wanted, found)
+    ]
+    delta = difflib.unified_diff(recorded, here, "recorded", "here", n=2, lineterm="")
     return "\n".join(list(delta)[:lines])
 
 

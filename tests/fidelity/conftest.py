@@ -16,7 +16,7 @@ def outcome_of(request: pytest.FixtureRequest) -> Iterator[Callable[[Case], Outc
     """Gives the outcome of a case."""
     selected: dict[str, list[Case]] = {}
     for item in request.session.items:
-        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+        case = getattr(getattr(item, "callspec", None), "params", {}).get("case")
         if isinstance(case, Case):
             selected.setdefault(case.service, []).append(case)
     playing: dict[str, Playing] = {}

@@ -21,7 +21,7 @@ def test_the_sandbox_answers_as_the_real_service(case: Case, outcome_of: Callabl
     listed = known_differences().get(case.id)
     if listed is None:
         assert outcome.good, "\n".join(outcome.notes)
-    else:
+    elif not listed.sometimes:
         assert not outcome.good, f"{case.id} is equal now: remove it from tests/fidelity/known-differences.toml"
 
 
