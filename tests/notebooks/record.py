@@ -39,6 +39,9 @@ def main(names: list[str]) -> None:
             for cell in notebook.cells:
                 if cell.cell_type == "code":
                     cell.outputs = coalesced(cell.outputs)
+                for output in cell.get("outputs", ()):
+                    if output.output_type == "error":
+                        output.traceback = []  # names files of the machine
             text = nbformat.writes(notebook).replace(folder, "/lab")  # where it was recorded is nobody's business
             (RECORDED / f"{name}.ipynb").write_text(text + "\n")
             print(f"recorded {name}")

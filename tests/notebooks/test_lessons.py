@@ -23,7 +23,13 @@ VOLATILE = [
     (r"\d+(\.\d+)? s\b", "SECONDS"),
     (r"(?m)(^.*(Registering|Creating|Adding|Deleting)\b.*\n?)+", "PROGRESS\n"),
 ]
-IGNORED = ("/metadata", "/cells/*/execution_count", "/cells/*/metadata", "/cells/*/outputs/*/data/text/html")
+IGNORED = (
+    "/metadata",
+    "/cells/*/outputs/*/traceback",
+    "/cells/*/execution_count",
+    "/cells/*/metadata",
+    "/cells/*/outputs/*/data/text/html",
+)
 RECORDINGS = sorted(path.stem for path in RECORDED.glob("*.ipynb"))
 
 
