@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import logging
 import secrets
 import tempfile
@@ -21,6 +20,7 @@ from azsandbox.kubernetes.listener import Listener
 from azsandbox.kubernetes.request import MASTER
 from azsandbox.kubernetes.server import ApiServer
 from azsandbox.store import Bucket, Store
+from azsandbox.tasks import end
 
 if TYPE_CHECKING:
     import uvicorn
@@ -132,15 +132,15 @@ class Cluster:
         await self.server.stop()
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
-        for task in self._tasks:
-            if self._uvicorn is None or not task.get_name().startswith("serve "):
-                task.cancel()
+        serving = [task for task in self._tasks if self._uvicorn is not None and task.get_name().startswith("serve ")]
+        await end(task for task in self._tasks if task not in serving)
         if self._informers is not None:
             await self._informers.stop()
         await self.server.aggregation.stop()
         await self.server.custom.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=True), 3)
+        if serving:
+            await asyncio.wait(serving, timeout=3)  # it ends by itself, once its connections have
+            await end(serving)
 
     def kubeconfig(self, user: str = "admin", token: str = "") -> str:
         """A kubeconfig with the administrator's token, or another."""

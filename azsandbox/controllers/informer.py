@@ -16,6 +16,7 @@ from typing import Any
 
 from azsandbox.controllers.client import STRATEGIC, KubeClient, Object, Objects, path
 from azsandbox.kubernetes.errors import StatusError
+from azsandbox.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -227,9 +228,7 @@ class Informers:
             await informer.synced.wait()
 
     async def stop(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await end(self._tasks.values())
         self._tasks.clear()
 
 

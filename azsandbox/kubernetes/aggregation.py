@@ -20,6 +20,7 @@ from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
+from azsandbox.tasks import end
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
@@ -61,9 +62,7 @@ class Aggregation:
     async def stop(self) -> None:
         """Ends following changes."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end([self._task])
 
     async def _follow(self) -> None:
         while True:

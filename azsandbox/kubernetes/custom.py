@@ -23,6 +23,7 @@ from azsandbox.kubernetes.schema.json_text import plain, repeated_fields
 from azsandbox.kubernetes.schema.structural import Schema
 from azsandbox.kubernetes.validation import formats, metadata
 from azsandbox.kubernetes.validation.errors import TYPE_INVALID, FieldError, invalid
+from azsandbox.tasks import end
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
@@ -58,15 +59,14 @@ class CustomResources:
     async def stop(self) -> None:
         """Ends following changes."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end([self._task])
 
     async def _follow(self) -> None:
         waiting = False
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), DELETION_PERIOD if waiting else None)
+                async with asyncio.timeout(DELETION_PERIOD if waiting else None):
+                    await self._changed.wait()
             changed = self._changed.is_set()
             self._changed.clear()
             try:
