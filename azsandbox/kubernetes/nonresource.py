@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 TEXT = "text/plain; charset=utf-8"
 
-# Open to everyone; the roles system:public-info-viewer and system:discovery say the rest
-_OPEN: tuple[str, ...] = ()
-
 _POST_START = [
     "start-apiserver-admission-initializer",
     "generic-apiserver-start-informers",
@@ -56,11 +53,6 @@ _CHECKS = {
         "shutdown",
     ],
 }
-
-
-def is_open(path: str) -> bool:
-    """Whether a path is answered without authorization."""
-    return path in _OPEN
 
 
 def missing() -> Response:

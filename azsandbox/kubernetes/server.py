@@ -106,8 +106,7 @@ class ApiServer:
         if acting is not None:
             request.user = acting
             question = Question.of(request)
-        if not (question.path and nonresource.is_open(question.path)):
-            self.authorization.check(question)
+        self.authorization.check(question)
         aggregated = self.aggregation.covers(request.path)
         if aggregated is not None:
             answer = await self.aggregation.answer(aggregated, request)
@@ -159,16 +158,12 @@ class ApiServer:
         deprecated = DEPRECATED_RESOURCES.get((resource.group, resource.version, resource.name))
         if deprecated:
             request.warnings.append(deprecated)
-        await self.ready_for(resource)
         return await VERBS[request.verb](self, request)
 
     @staticmethod
     def _needs_namespace(request: Request, resource: Resource) -> bool:
         """Objects of namespaces are listed and watched over all of them, and nothing else."""
         return resource.namespaced and not request.namespace and request.verb not in ("list", "watch")
-
-    async def ready_for(self, resource: Resource) -> None:
-        """Gives other tasks a turn before a write: watches see events in order, however fast they come."""
 
     def _refused(self, request: Request, error: StatusError) -> Response:
         if error.reason == "" and error.code == 404:
