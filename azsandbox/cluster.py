@@ -113,6 +113,8 @@ class Cluster:
 
         self._informers = Informers(self.client)
         options = {"cluster": self, "authority": self.authority, "tokens": self.server.tokens, **self._options}
+        if "flux" in options:
+            options["output"] = options["flux"].output
         for kind in self._controllers:
             controller = kind(self.client, self._informers, **options)
             if isinstance(controller, Kubelet):
@@ -163,8 +165,9 @@ def all_controllers() -> list[type[Controller]]:
     """Every controller of a cluster. Imported late: they are of no use to an API server alone."""
     from azsandbox.controllers.cluster_controllers import CONTROLLERS_CLUSTER
     from azsandbox.controllers.workloads import CONTROLLERS_WORKLOADS
+    from azsandbox.flux.processes import FluxProcesses
 
-    return [*CONTROLLERS_CLUSTER, *CONTROLLERS_WORKLOADS]
+    return [*CONTROLLERS_CLUSTER, *CONTROLLERS_WORKLOADS, FluxProcesses]
 
 
 async def run_controllers(transport: Transport, options: dict[str, Any]) -> None:
@@ -173,20 +176,23 @@ async def run_controllers(transport: Transport, options: dict[str, Any]) -> None
     What only the process of an API server knows (its signing keys, its authority) is not there: the controllers that
     need it leave that part to the other side.
     """
+    from azsandbox.flux.runtime import FluxRuntime
+
     client = KubeClient(transport)
     informers = Informers(client)
     tasks = []
-    try:
-        for kind in all_controllers():
-            controller = kind(client, informers, **options)
-            tasks.append(asyncio.create_task(_watched(controller), name=controller.name))
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await informers.stop()
-        await client.close()
+    with tempfile.TemporaryDirectory(prefix="azsandbox-") as folder:
+        try:
+            for kind in all_controllers():
+                controller = kind(client, informers, **{"flux": FluxRuntime(Path(folder)), **options})
+                tasks.append(asyncio.create_task(_watched(controller), name=controller.name))
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await informers.stop()
+            await client.close()
 
 
 async def _watched(controller: Controller) -> None:
@@ -203,22 +209,30 @@ async def run_bare(
     ready: asyncio.Event | None = None,
     *,
     controllers: bool = True,
+    flux: bool = False,
 ) -> None:
     """A bare cluster in the foreground, until cancelled: no ARM, nothing of AKS, state in memory.
 
-    Without `controllers` it is an API server alone, for controllers that come over the network.
+    Without `controllers` it is an API server alone, for controllers that come over the network. With `flux` Flux is
+    installed in it, and its controllers act as soon as a node has their pods.
     """
     from azsandbox.certificates import Authority
+    from azsandbox.flux.runtime import FluxRuntime
 
     with tempfile.TemporaryDirectory(prefix="azsandbox-") as home:
         authority = Authority(Path(home))
         bucket = Store(None).bucket("cluster")
+        options = {"profile": "kwok", "flux": FluxRuntime(Path(home, "flux"))}
         cluster = Cluster(
-            "sandbox", bucket, DEFAULT_VERSION, all_controllers() if controllers else (), {"profile": "kwok"}, authority
+            "sandbox", bucket, DEFAULT_VERSION, all_controllers() if controllers else (), options, authority
         )
         await cluster.start(port=port)
         try:
             await add_nodes(cluster.client, nodes)
+            if flux:
+                from azsandbox.flux.installation import install
+
+                await install(cluster.client)
             write_private(kubeconfig, cluster.kubeconfig())
             if ready:
                 ready.set()

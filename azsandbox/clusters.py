@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 Configure = Callable[["Cluster"], None]
 _COLLECTION = "clusters"
+_FLUX = "flux"  # the folder of a cluster in which Flux keeps its artifacts
 
 
 class ClusterHome(Protocol):
@@ -37,6 +39,10 @@ class ClusterHost(Protocol):
     def state(self) -> Store: ...
     @property
     def home(self) -> ClusterHome: ...
+    @property
+    def authority(self) -> Authority: ...
+    @property
+    def proxy_port(self) -> int: ...
 
 
 class Clusters:
@@ -82,15 +88,18 @@ class Clusters:
 
     async def _start(self, cluster_id: str, record: dict[str, Any]) -> Cluster:
         from azsandbox.cluster import Cluster, all_controllers  # takes a tenth of a second, which a start need not wait
+        from azsandbox.flux.runtime import FluxRuntime, Outbound
 
         authority = self.authority(cluster_id)
+        folder = authority.ca.parent / _FLUX
+        outbound = Outbound(f"http://127.0.0.1:{self._host.proxy_port}", self._host.authority.ca)
         names = [name for name in ("127.0.0.1", "localhost", record["fqdn"]) if name]
         cluster = Cluster(
             cluster_id,
             self._host.state.bucket(f"cluster/{cluster_id}"),
             record["version"],
             all_controllers() if self.controllers is None else self.controllers,
-            {"profile": "kubelet", **record["options"]},
+            {"profile": "kubelet", "flux": FluxRuntime(folder, outbound), **record["options"]},
             authority,
         )
         for configure in self.configure:
@@ -118,6 +127,7 @@ class Clusters:
         if self._record(cluster_id) is not None:
             self._bucket.delete(_COLLECTION, cluster_id)
         self._host.state.drop(f"cluster/{cluster_id}")
+        await asyncio.to_thread(shutil.rmtree, self.authority(cluster_id).ca.parent / _FLUX, ignore_errors=True)
         self._locks.pop(cluster_id, None)
 
     async def restore(self) -> None:

@@ -17,6 +17,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=int, default=1, metavar="N", help="how many nodes (default 1)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--no-controllers", action="store_true", help="only the API server: nothing schedules or runs")
+    parser.add_argument("--flux", action="store_true", help="with Flux installed: its definitions and controllers")
     parser.set_defaults(run=run)
 
 
@@ -27,15 +28,17 @@ def run(options: argparse.Namespace) -> int:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options.nodes, Path(options.kubeconfig), options.port, not options.no_controllers))
+        runner.run(
+            _serve(options.nodes, Path(options.kubeconfig), options.port, not options.no_controllers, options.flux)
+        )
     return 0
 
 
-async def _serve(nodes: int, kubeconfig: Path, port: int, controllers: bool) -> None:
+async def _serve(nodes: int, kubeconfig: Path, port: int, controllers: bool, flux: bool) -> None:
     from azsandbox.cluster import run_bare
 
     ready = asyncio.Event()
-    task = asyncio.create_task(run_bare(nodes, kubeconfig, port, ready, controllers=controllers))
+    task = asyncio.create_task(run_bare(nodes, kubeconfig, port, ready, controllers=controllers, flux=flux))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     announced = asyncio.create_task(_announce(ready, kubeconfig))

@@ -36,6 +36,9 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Lets go of connections."""
 
+    def acting_as(self, user: str, groups: tuple[str, ...]) -> Transport:
+        """The same server, as somebody else: a process with an account of its own."""
+
 
 def path(api_version: str, resource: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
     """URL path of a resource: path("apps/v1", "deployments", "default", "web", "status")."""
@@ -59,12 +62,22 @@ class KubeClient:
     `user_agent` names the client; up to the first "/" it is also the field manager.
     """
 
-    def __init__(self, transport: Transport, user_agent: str = "azsandbox") -> None:
-        self.transport, self.user_agent = transport, user_agent
+    def __init__(
+        self, transport: Transport, user_agent: str = "azsandbox", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.transport, self.user_agent, self.headers = transport, user_agent, dict(headers or {})
 
     def named(self, user_agent: str) -> KubeClient:
         """The same connection under another name."""
-        return KubeClient(self.transport, user_agent)
+        return KubeClient(self.transport, user_agent, self.headers)
+
+    def acting_as(self, user: str, groups: tuple[str, ...] = ()) -> KubeClient:
+        """A connection of somebody else's: what a process has that runs under an account of its own."""
+        return KubeClient(self.transport.acting_as(user, groups), self.user_agent)
+
+    def impersonating(self, user: str) -> KubeClient:
+        """The same connection, with requests made on behalf of `user` (Impersonate-User)."""
+        return KubeClient(self.transport, self.user_agent, {**self.headers, "impersonate-user": user})
 
     async def request(
         self,
@@ -77,7 +90,7 @@ class KubeClient:
         """Any request; returns the answer's JSON ({} if it has none)."""
         if query:
             url = f"{url}?{urllib.parse.urlencode(query)}"
-        headers = {"accept": "application/json", "user-agent": self.user_agent}
+        headers = {"accept": "application/json", "user-agent": self.user_agent, **self.headers}
         data = b""
         if body is not None:
             data = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -144,7 +157,7 @@ class KubeClient:
     async def watch(self, url: str, **query: str) -> AsyncGenerator[Object, None]:
         """Events {"type", "object"} until the server ends the watch."""
         url = f"{url}?{urllib.parse.urlencode({'watch': 'true', **query})}"
-        headers = {"accept": "application/json", "user-agent": self.user_agent}
+        headers = {"accept": "application/json", "user-agent": self.user_agent, **self.headers}
         async for line in self.transport.stream(url, headers):
             if line.strip():
                 yield orjson.loads(line)

@@ -41,7 +41,15 @@ class EventRecorder:
         self.client, self.component, self.host = client, component, host
         self._seen: dict[tuple[str, ...], tuple[str, int]] = {}  # what → name and count
 
-    async def event(self, obj: Object, kind: str, reason: str, message: str, field_path: str = "") -> None:
+    async def event(
+        self,
+        obj: Object,
+        kind: str,
+        reason: str,
+        message: str,
+        field_path: str = "",
+        annotations: dict[str, str] | None = None,
+    ) -> None:
         """Records an event of `kind` Normal or Warning about `obj`. It never fails: events are best effort."""
         involved = reference(obj, field_path)
         namespace = involved.get("namespace") or "default"
@@ -70,7 +78,11 @@ class EventRecorder:
         event = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": name, "namespace": namespace},
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                **({"annotations": annotations} if annotations else {}),
+            },
             "involvedObject": involved,
             "reason": reason,
             "message": message,

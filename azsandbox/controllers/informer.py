@@ -232,10 +232,15 @@ class Informers:
         self._tasks.clear()
 
 
-class Queue:
-    """Keys to work on: each once at a time, again after failures with a growing delay."""
+class Again(Exception):
+    """Raised by a reconciliation that has said what went wrong: it is tried again, later and later."""
 
-    def __init__(self) -> None:
+
+class Queue:
+    """Keys to work on: each once at a time, again after failures with a delay that grows from `first` to `last` s."""
+
+    def __init__(self, first: float = FIRST_RETRY, last: float = LAST_RETRY) -> None:
+        self.first, self.last = first, last
         self._waiting: dict[str, None] = {}
         self._busy: set[str] = set()
         self._failures: dict[str, int] = {}
@@ -257,6 +262,13 @@ class Queue:
             timer.cancel()
         self._timers[key] = loop.call_at(when, self._due, key)
 
+    def again_in(self, key: str, seconds: float) -> None:
+        """Adds `key` in `seconds`, whatever time was set before."""
+        timer = self._timers.pop(key, None)
+        if timer:
+            timer.cancel()
+        self.add_after(key, seconds)
+
     def _due(self, key: str) -> None:
         self._timers.pop(key, None)
         self.add(key)
@@ -264,7 +276,7 @@ class Queue:
     def retry(self, key: str) -> None:
         """Adds `key` after a delay that doubles with every failure."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        self.add_after(key, min(FIRST_RETRY * 2 ** (failures - 1), LAST_RETRY))
+        self.add_after(key, min(self.first * 2 ** min(failures - 1, 64), self.last))
 
     def forget(self, key: str) -> None:
         """It went well: the next failure waits the first delay again."""
@@ -379,6 +391,9 @@ class Controller:
         """Brings what `key` names nearer to what it should be. What it raises is tried again."""
         raise TypeError(f"{type(self).__name__} does not say how to reconcile")
 
+    async def close(self) -> None:
+        """Lets go of what it holds besides the cluster, once it has ended."""
+
     async def run(self) -> None:
         """Works until cancelled."""
         await self.informers.synced()
@@ -389,6 +404,8 @@ class Controller:
             key = await self.queue.take()
             try:
                 await reconcile(key)
+            except Again:
+                self.queue.retry(key)
             except StatusError as error:
                 if error.code not in (404, 409):
                     log.info("%s %s: %s", self.name, key, error)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from azsandbox.controllers.client import status_error
+from azsandbox.kubernetes.authn import AUTHENTICATED, with_group
 from azsandbox.kubernetes.request import Request, Response, User
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class InProcess:
 
     async def close(self) -> None:
         return None
+
+    def acting_as(self, user: str, groups: tuple[str, ...]) -> InProcess:
+        return InProcess(self.server, with_group(User(user, groups), AUTHENTICATED))
 
 
 def _bytes(response: Response) -> bytes:
@@ -87,6 +91,31 @@ class Network:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+    def acting_as(self, user: str, groups: tuple[str, ...]) -> Impersonating:
+        return Impersonating(self, user)
+
+
+class Impersonating:
+    """Another transport's requests on behalf of a user. A service account's groups follow from its name.
+
+    Requests that ask for a user of their own are left to that: the other transport's user may impersonate anybody.
+    """
+
+    def __init__(self, transport: Network, user: str) -> None:
+        self.transport, self._headers = transport, {"impersonate-user": user}
+
+    async def send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        return await self.transport.send(method, url, {**self._headers, **headers}, body)
+
+    def stream(self, url: str, headers: dict[str, str]) -> AsyncIterator[bytes]:
+        return self.transport.stream(url, {**self._headers, **headers})
+
+    async def close(self) -> None:
+        await self.transport.close()
+
+    def acting_as(self, user: str, groups: tuple[str, ...]) -> Impersonating:
+        return Impersonating(self.transport, user)
 
 
 def _named(items: list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Options: `profile` "kwok" (pods ready at once, as with kwok's fast stages) or "kubelet" (the default:
 pulls, probes, restarts); `images`, an ImageSource; `stopped`, a function that says of a node's name
-whether its machine is off, in which case nothing is heard of it.
+whether its machine is off, in which case nothing is heard of it; `output`, what containers write whose programs the sandbox acts for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from azsandbox.controllers.kubelet.pulls import Pulls
 from azsandbox.controllers.kubelet.references import References
 from azsandbox.controllers.kubelet.termination import stop_seconds
 from azsandbox.controllers.objects import time_of
+from azsandbox.controllers.output import ContainerOutput
 from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Request
@@ -51,6 +52,7 @@ class Kubelet(Controller):
         self.lifecycle = Lifecycle(self.pulls, self.references)
         self.addresses = PodAddresses()
         self.stopped: Callable[[str], bool] = options.get("stopped") or (lambda name: False)
+        self.output: ContainerOutput | None = options.get("output")
         self._by_node: dict[str, set[str]] = {}
         self._leases: set[str] = set()
         self._recorders: dict[str, EventRecorder] = {}
@@ -236,7 +238,7 @@ class Kubelet(Controller):
     async def log(self, pod: Object, container: str, request: Request) -> bytes | AsyncIterator[bytes]:
         """GET pods/log. Raises 400 for a container that has not started, 500 for a node that is off."""
         self._reach(pod, "containerLogs", container)
-        return logs.answer(pod, container, request, lambda: self._ended(pod, container))
+        return logs.answer(pod, container, request, lambda: self._ended(pod, container), self.output)
 
     async def stream(self, pod: Object, container: str, request: Request) -> None:
         """Exec and attach, over the request's WebSocket. Raises 500 for a container that does not run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.kubelet.commands import outcome_of
 from azsandbox.controllers.objects import time_of
+from azsandbox.controllers.output import ContainerOutput
 from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.request import Request
 
@@ -52,12 +54,19 @@ def _state(pod: Object, container: str, previous: bool) -> Object:
     raise errors.bad_request(f'container "{container}" in pod "{name}" is not available')
 
 
-def log_lines(pod: Object, container: str, previous: bool = False) -> list[tuple[dt.datetime, str]]:
-    """Lines with their times. Raises 400 for a container that has not started."""
+def log_lines(
+    pod: Object, container: str, previous: bool = False, output: ContainerOutput | None = None
+) -> list[tuple[dt.datetime, str]]:
+    """Lines with their times; of a program that the sandbox acts for, what that wrote to `output`.
+
+    Raises 400 for a container that has not started.
+    """
     state = _state(pod, container, previous)
     spec = _spec_of(pod, container)
     began = time_of(state.get("startedAt")) or dt.datetime.now(dt.UTC)
     image = spec.get("image", "")
+    if output is not None and output.knows(image):
+        return output.lines(image, began)
     text = (
         f'[azsandbox] container "{container}" of image {image} is simulated: no program runs, and this log is made up.'
     )
@@ -75,13 +84,17 @@ def is_running(pod: Object, container: str) -> bool:
 
 
 def answer(
-    pod: Object, container: str, request: Request, ended: Callable[[], Awaitable[Object | None]]
+    pod: Object,
+    container: str,
+    request: Request,
+    ended: Callable[[], Awaitable[Object | None]],
+    output: ContainerOutput | None = None,
 ) -> bytes | AsyncIterator[bytes]:
     """The answer to GET pods/log with the request's options: previous, timestamps, tailLines, sinceSeconds, follow …
 
     `ended` returns once the container has ended: the pod as it is then, or None if that is gone.
     """
-    lines = log_lines(pod, container, request.flag("previous"))
+    lines = log_lines(pod, container, request.flag("previous"), output)
     since = None
     if request.param("sinceSeconds"):
         since = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=int(request.param("sinceSeconds")))
@@ -96,6 +109,9 @@ def answer(
     if request.param("limitBytes"):
         data = data[: int(request.param("limitBytes"))]
     if request.flag("follow") and not request.flag("previous") and is_running(pod, container):
+        image = _spec_of(pod, container).get("image", "")
+        if output is not None and output.knows(image):
+            return _follow_output(data, lines[-1][0] if lines else None, image, output, request, ended)
         return _follow(data, pod, container, request, ended)
     return data
 
@@ -103,6 +119,36 @@ def answer(
 def _text(lines: list[tuple[dt.datetime, str]], request: Request) -> str:
     stamped = request.flag("timestamps")
     return "".join(f"{when:%Y-%m-%dT%H:%M:%S.%f000Z} {line}\n" if stamped else f"{line}\n" for when, line in lines)
+
+
+async def _follow_output(
+    data: bytes,
+    last: dt.datetime | None,
+    image: str,
+    output: ContainerOutput,
+    request: Request,
+    ended: Callable[[], Awaitable[Object | None]],
+) -> AsyncIterator[bytes]:
+    """What there is, and what the program writes until its container has ended."""
+    if data:
+        yield data
+    seen = last or dt.datetime.now(dt.UTC)
+    written = asyncio.Event()
+    stop = output.listen(lambda program: written.set())
+    ending = asyncio.ensure_future(ended())
+    try:
+        while not ending.done():
+            waiting = asyncio.ensure_future(written.wait())
+            await asyncio.wait((ending, waiting), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            written.clear()
+            fresh = [line for line in output.lines(image, seen) if line[0] > seen]
+            if fresh:
+                seen = fresh[-1][0]
+                yield _text(fresh, request).encode()
+    finally:
+        stop()
+        ending.cancel()
 
 
 async def _follow(

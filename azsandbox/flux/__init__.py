@@ -1,0 +1,9 @@
+"""Flux: what an installation of it puts into a cluster, and the reconcilers that act for its controllers.
+
+installation   definitions, accounts, Deployments
+processes      a controller's reconcilers run while its Deployment has a pod
+runtime        what the reconcilers of one cluster share besides its API: artifacts, the way out, events, logs
+reconciler     the stages that every reconciliation of Flux has
+conditions     kstatus conditions
+source, kustomize, helm, notification, image: a package a controller
+"""

@@ -1,0 +1,85 @@
+"""The storage of source-controller: artifacts as files, an archive each."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from azsandbox.controllers.client import Object
+from azsandbox.controllers.events import timestamp
+
+
+class Artifacts:
+    """Files below `root`, at the paths that the statuses of sources name. `namespace` is that of source-controller."""
+
+    def __init__(self, root: Path, namespace: str) -> None:
+        self.root, self.namespace = root, namespace
+
+    def file(self, artifact: Object) -> Path:
+        """Where an artifact lies. Raises ValueError for a path that leads out of the storage."""
+        found = self.root / str(artifact["path"])
+        if not found.resolve().is_relative_to(self.root.resolve()):
+            raise ValueError(f"the path {artifact['path']!r} of an artifact leads out of the storage")
+        return found
+
+    def holds(self, artifact: Object | None) -> bool:
+        """Whether an artifact that a status names is there, with the content that it names."""
+        if not artifact:
+            return False
+        file = self.file(artifact)
+        return file.is_file() and f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" == artifact.get("digest")
+
+    def store(self, path: str, data: bytes, revision: str, metadata: dict[str, str] | None = None) -> Object:
+        """Keeps `data` at `path` (kind/namespace/name/file); returns the artifact as a status has it."""
+        artifact: Object = {
+            "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+            "lastUpdateTime": timestamp(),
+            "path": path,
+            "revision": revision,
+            "size": len(data),
+            "url": f"http://source-controller.{self.namespace}.svc.cluster.local./{path}",
+        }
+        if metadata:
+            artifact["metadata"] = metadata
+        file = self.file(artifact)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", delete=False) as partial:
+            partial.write(data)
+        Path(partial.name).replace(file)  # at once, so that no reader sees half of it
+        return artifact
+
+    def keep_only(self, artifact: Object) -> list[str]:
+        """Removes what else lies beside an artifact; returns the names of the files that went."""
+        file = self.file(artifact)
+        gone = [other for other in file.parent.iterdir() if other != file and not other.name.startswith(".")]
+        for other in gone:
+            other.unlink(missing_ok=True)
+        return [other.name for other in gone]
+
+    def forget(self, kind: str, namespace: str, name: str) -> bool:
+        """Removes every artifact of an object; returns whether there was any."""
+        folder = self.root / kind.lower() / namespace / name
+        there = folder.exists()
+        shutil.rmtree(folder, ignore_errors=True)
+        return there
+
+    @contextmanager
+    def unpacked(self, artifact: Object, prefix: str = "") -> Iterator[Path]:
+        """A folder with the content of an artifact, for as long as the block lasts.
+
+        Raises FileNotFoundError if it is not there, ValueError if its content is not what its digest says, and
+        tarfile.TarError for what is no archive or leads out of the folder.
+        """
+        data = self.file(artifact).read_bytes()
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if digest != artifact["digest"]:
+            raise ValueError(f"the artifact's digest is {artifact['digest']!r}; its content has {digest!r}")
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+            with tarfile.open(self.file(artifact)) as archive:
+                archive.extractall(folder, filter="data")
+            yield Path(folder)

@@ -1,0 +1,1 @@
+"""helm-controller: releases of charts."""

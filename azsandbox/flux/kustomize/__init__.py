@@ -1,0 +1,1 @@
+"""kustomize-controller: builds overlays, applies them, and keeps the cluster as they say."""

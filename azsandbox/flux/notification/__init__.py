@@ -1,0 +1,1 @@
+"""notification-controller: receives webhooks and passes events on."""

@@ -1,0 +1,104 @@
+"""A controller of Flux as a process: its reconcilers run while its Deployment has a pod, and start anew with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+from azsandbox.controllers.client import KubeClient, Object
+from azsandbox.controllers.events import micro_timestamp
+from azsandbox.controllers.informer import Controller, Informers
+from azsandbox.controllers.output import program_of
+from azsandbox.flux import facts
+from azsandbox.tasks import end
+
+log = logging.getLogger(__name__)
+
+PAUSE = 1.0  # seconds before a reconciler that died starts again
+
+
+class FluxProcess:
+    """The reconcilers of one controller, with caches of their own as a process has."""
+
+    def __init__(self, program: str, client: KubeClient, options: dict[str, Any]) -> None:
+        from azsandbox.flux.reconcilers import reconcilers_of
+
+        self.program = program
+        account = f"system:serviceaccount:{options['namespace']}:{program}"
+        self.client = client.acting_as(
+            account, ("system:serviceaccounts", f"system:serviceaccounts:{options['namespace']}")
+        )
+        self.informers = Informers(self.client)
+        self.options = options
+        self.tasks = [
+            asyncio.create_task(self._run(kind), name=f"{program} {kind.__name__}") for kind in reconcilers_of(program)
+        ]
+        self._say("starting manager")
+
+    def _say(self, message: str) -> None:
+        line = {"level": "info", "ts": micro_timestamp()[:23] + "Z", "logger": "setup", "msg": message}
+        self.options["flux"].output.write(self.program, json.dumps(line, separators=(",", ":")))
+
+    async def _run(self, kind: type[Controller]) -> None:
+        reconciler = kind(self.client, self.informers, **self.options)
+        try:
+            while True:
+                try:
+                    await reconciler.run()
+                except Exception:
+                    log.exception("%s ended; it starts again", reconciler.name)
+                    await asyncio.sleep(PAUSE)
+        finally:
+            await reconciler.close()
+
+    async def stop(self) -> None:
+        await end(self.tasks)
+        await self.informers.stop()
+
+
+class FluxProcesses(Controller):
+    """Starts and stops the controllers of Flux as their Deployments get and lose their pods.
+
+    A Deployment is one of Flux's by its container's image, wherever it is installed.
+    """
+
+    name = "flux"
+
+    def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
+        super().__init__(client, informers, **options)
+        self.processes: dict[str, FluxProcess] = {}
+        self.deployments = informers.of("apps/v1", "deployments")
+        self.follow(self.deployments)
+
+    async def reconcile(self, key: str) -> None:
+        """Starts or stops what a Deployment stands for."""
+        deployment = self.deployments.get(key)
+        program = _program(deployment)
+        available = bool(deployment and (deployment.get("status") or {}).get("availableReplicas"))
+        running = self.processes.get(key)
+        if running is not None and not (available and program == running.program):
+            del self.processes[key]
+            await running.stop()
+        elif running is None and available and program and deployment:
+            options = {**self.options, "namespace": deployment["metadata"]["namespace"]}
+            self.processes[key] = FluxProcess(program, self.client, options)
+
+    async def run(self) -> None:
+        if "flux" not in self.options:  # whoever runs the controllers gave them no place to keep artifacts
+            return
+        try:
+            await super().run()
+        finally:
+            await asyncio.gather(*(process.stop() for process in self.processes.values()), return_exceptions=True)
+            self.processes.clear()
+
+
+def _program(deployment: Object | None) -> str:
+    """The controller of Flux that a Deployment runs, or empty."""
+    if deployment is None:
+        return ""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    images = [c["image"] for c in containers if "fluxcd/" in c["image"]]
+    return next((p for p in map(program_of, images) if p in facts.controllers()), "")

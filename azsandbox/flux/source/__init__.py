@@ -1,0 +1,1 @@
+"""source-controller: artifacts from Git repositories, OCI repositories, Helm repositories and charts."""
