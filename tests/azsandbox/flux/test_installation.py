@@ -24,7 +24,7 @@ async def test_an_installation_has_its_deployments_and_definitions_and_can_be_re
         assert found == {d["metadata"]["name"] for d in facts.definitions()}
         await uninstall(cluster.client)
         async with asyncio.timeout(10):
-            while await cluster.client.list(definitions):  # each goes once its objects have
+            while await cluster.client.list(definitions):  # noqa: ASYNC110 - each goes once its objects have
                 await asyncio.sleep(0.05)
         assert await cluster.client.list(path("apps/v1", "deployments", "flux-system")) == []
     finally:
