@@ -5,5 +5,7 @@ processes      a controller's reconcilers run while its Deployment has a pod
 runtime        what the reconcilers of one cluster share besides its API: artifacts, the way out, events, logs
 reconciler     the stages that every reconciliation of Flux has
 conditions     kstatus conditions
+object_refs    what names an object in an inventory; rest_mapping: which resource a kind is
+kstatus        how far an object has come; expressions: CEL for it; waiting: until it is there, or gone
 source, kustomize, helm, notification, image: a package a controller
 """
