@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any
 from labkit import settings as settings_file
 from labkit import targets, waiting
 from labkit.errors import CommandFailed, LabError, ReadError, TargetError, ToolMissing
+from labkit.output import Output
 from labkit.settings import Settings
 
 if TYPE_CHECKING:
     from labkit.azure.clients import Clients
+    from labkit.gitops.gitops import GitOps
     from labkit.readers import ArmReader, KubernetesReader
     from labkit.reports.model import Report
     from labkit.views.cards import Results
@@ -39,27 +41,6 @@ KEPT = ".labkit"
 
 STARTING = 30
 """Seconds that a cluster may say that its control plane is not running yet."""
-
-
-class Output:
-    """What a program said and how it ended; a notebook shows nothing of it, since it was printed already."""
-
-    def __init__(self, command: str, returncode: int, stdout: str, stderr: str) -> None:
-        self.command = command
-        self.returncode = returncode
-        self.stdout = stdout
-        self.stderr = stderr
-
-    @property
-    def ok(self) -> bool:
-        """The program ended with exit code 0."""
-        return self.returncode == 0
-
-    def _ipython_display_(self) -> None:
-        """Nothing: the output stands above already."""
-
-    def __repr__(self) -> str:
-        return f"<{self.command}: exit code {self.returncode}>"
 
 
 class Lab:
@@ -220,6 +201,15 @@ class Lab:
         `command` is split as a shell would, but no shell runs it. `input` is given to its standard input, for
         `apply -f -`. An exit code other than 0 raises CommandFailed, unless `check` is False.
         """
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+        ended = self.run_kubectl(words, input=input, check=check)
+        for said in (ended.stdout, ended.stderr):
+            if said:
+                print(said, end="" if said.endswith("\n") else "\n")
+        return ended
+
+    def run_kubectl(self, words: Sequence[str], *, input: str | None = None, check: bool = True) -> Output:
+        """As `kubectl`, and print nothing."""
         program = shutil.which("kubectl")
         if program is None:
             raise ToolMissing(
@@ -227,19 +217,14 @@ class Lab:
             )
         if not self.kubeconfig_path.exists():
             self.kubeconfig()
-        words = shlex.split(command) if isinstance(command, str) else list(command)
         context = ["--context", self.connection.context] if self.connection.context else []
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig_path)}
         ended = subprocess.run(
             [program, *context, *words], input=input, capture_output=True, text=True, env=environment, check=False
         )
         shown = shlex.join(["kubectl", *words])
-        if ended.stdout:
-            print(ended.stdout, end="" if ended.stdout.endswith("\n") else "\n")
         if ended.returncode != 0 and check:
             raise CommandFailed(shown, ended.returncode, ended.stdout, ended.stderr)
-        if ended.stderr:
-            print(ended.stderr, end="" if ended.stderr.endswith("\n") else "\n")
         return Output(shown, ended.returncode, ended.stdout, ended.stderr)
 
     @property
@@ -266,6 +251,13 @@ class Lab:
         if not self.kubeconfig_path.exists():
             self.kubeconfig()
         return KubernetesReader(self.kubeconfig_path, self.connection.context)
+
+    @cached_property
+    def gitops(self) -> GitOps:
+        """The learner's repository, and what Flux makes of it."""
+        from labkit.gitops.gitops import GitOps
+
+        return GitOps(self)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -418,16 +410,17 @@ class Lab:
 
     def results(self, selected: Iterable[Any] = ()) -> Results:
         """The results of the `selected` checks (all without any), without showing them."""
-        from labkit.checks import catalogue, core, evidence
+        from labkit.checks import catalogue, collector, core
         from labkit.views.cards import Results
 
         chosen = tuple(selected) or catalogue.select()
-        seen = evidence.collect(
+        seen = collector.collect(
             catalogue.sources(chosen),
             self.settings,
             subscription_id=self.subscription_id,
             arm=self._arm_or_none(),
             kubernetes=self.kubernetes,
+            checkout=self.gitops.checkout.folder,
         )
         return Results(core.run(check, seen) for check in chosen)
 

@@ -36,6 +36,7 @@ NAME_RULES: dict[str, tuple[str, str]] = {
     ),
     "registry": (r"[A-Za-z0-9]{5,50}", "5 to 50 letters and digits"),
     "repository": (r"[-\w.]{1,100}", "1 to 100 letters, digits, hyphens, underscores and points"),
+    "branch": (r"[A-Za-z0-9]([-\w./]{0,98}\w)?", "1 to 100 letters, digits, hyphens, underscores, points and slashes"),
     "node pool": (r"[a-z][a-z0-9]{0,11}", "1 to 12 lower-case letters and digits, a letter first"),
 }
 

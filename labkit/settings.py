@@ -123,6 +123,14 @@ KEYS: dict[str, Key] = {
             "local_accounts_disabled": boolean,
         },
     ),
+    **_keys(
+        "gitops",
+        {
+            "repository_owner": name("repository"),
+            "repository_url": text,
+            "branch": name("branch"),
+        },
+    ),
     **_keys("checks", {"manual_upgrade_process": boolean, "command_invoke_allowed": boolean}),
 }
 # A subnet belongs to its network and a repository to its owner: neither needs a name of its own in a class.
@@ -217,6 +225,9 @@ class Settings:
     authorized_ip_ranges: list[str]
     admin_group_object_ids: list[str]
     local_accounts_disabled: bool
+    repository_owner: str
+    repository_url: str
+    branch: str
     manual_upgrade_process: bool
     command_invoke_allowed: bool
 
@@ -266,6 +277,11 @@ class Settings:
     def registry_resource_group(self) -> str:
         """The group of the registry, which outlives the cluster."""
         return f"{self.resource_group}-acr"
+
+    @property
+    def repository_address(self) -> str:
+        """Where the repository is: the address that the settings name, or that of GitHub."""
+        return self.repository_url or f"https://github.com/{self.repository_owner}/{self.repository}"
 
     def read(self, table: str, key: str) -> Any:
         """The value of `key` in `table` as the file says it, without prefix and suffix."""

@@ -18,6 +18,9 @@ PARTS = (
     "cluster_network",
     "cluster_pools",
     "cluster_nodes",
+    "gitops_flux",
+    "gitops_delivery",
+    "gitops_repository",
 )
 """The modules that judge, in labkit.checks."""
 

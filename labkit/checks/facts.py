@@ -40,3 +40,8 @@ def system_workloads(feature: str) -> list[tuple[str, str]]:
 def least_replicas() -> dict[str, int]:
     """Fewest available replicas of some system workloads, by namespace/name."""
     return dict(_table("system-workloads")["least"])
+
+
+def flux() -> dict[str, Any]:
+    """Releases of Flux and what they are tested with (data/flux.toml)."""
+    return _table("flux")

@@ -3,8 +3,13 @@ what the lab's settings ask for."""
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from labkit.checks.evidence import Evidence, cluster_path
@@ -257,6 +262,156 @@ def raw_workloads(kind: str, namespace: str) -> list[dict[str, Any]]:
     ]
 
 
+EXTENSIONS = "/providers/microsoft.kubernetesconfiguration/extensions"
+CONFIGURATIONS = "/providers/microsoft.kubernetesconfiguration/fluxconfigurations"
+FLUX_LABELS = {"app.kubernetes.io/part-of": "flux", "app.kubernetes.io/version": "v2.9.0"}
+REVISION = "main@sha1:" + "0123456789abcdef" * 2 + "01234567"
+
+
+def extension() -> dict[str, Any]:
+    """The extension microsoft.flux as Azure answers it."""
+    return {
+        "id": f"{cluster()['id']}{EXTENSIONS}/flux",
+        "name": "flux",
+        "properties": {
+            "extensionType": "microsoft.flux",
+            "autoUpgradeMinorVersion": True,
+            "releaseTrain": "Stable",
+            "version": None,
+            "currentVersion": "1.25.0",  # newer than what the lab knows of, so its Flux is read off the Deployments
+            "provisioningState": "Succeeded",
+            "configurationSettings": {},
+            "statuses": [],
+            "errorInfo": None,
+        },
+    }
+
+
+def flux_configuration() -> dict[str, Any]:
+    """A Flux configuration as Azure answers it."""
+    return {
+        "id": f"{cluster()['id']}{CONFIGURATIONS}/flux-system",
+        "name": "flux-system",
+        "systemData": {"createdAt": "2026-11-22T08:00:00Z"},
+        "properties": {
+            "scope": "cluster",
+            "namespace": "flux-system",
+            "sourceKind": "GitRepository",
+            "suspend": False,
+            "kustomizations": {"cluster": {"path": "./clusters/aks-baseline", "prune": True}},
+            "statuses": [{"kind": "GitRepository", "name": "flux-system", "complianceState": "Compliant"}],
+            "statusUpdatedAt": "2026-11-22T11:58:00Z",
+            "provisioningState": "Succeeded",
+            "complianceState": "Compliant",
+        },
+    }
+
+
+def raw_flux_deployments() -> list[dict[str, Any]]:
+    """The Deployments of flux-system on the extension's route."""
+    names = ("source", "kustomize", "helm", "notification")
+    found = [f"{name}-controller" for name in names] + ["fluxconfig-agent", "fluxconfig-controller"]
+    return [
+        {
+            "metadata": {"namespace": "flux-system", "name": name, "labels": FLUX_LABELS},
+            "spec": {
+                "template": {
+                    "spec": {
+                        "containers": [{"name": "manager", "image": f"{name}:v1.7.4", "args": ["--log-level=info"]}]
+                    }
+                }
+            },
+            "status": {"availableReplicas": 1},
+        }
+        for name in found
+    ]
+
+
+def raw_flux(kind: str, name: str, spec: dict[str, Any], **status: Any) -> dict[str, Any]:
+    """An object of Flux that is ready."""
+    ready = {"type": "Ready", "status": "True", "reason": "Succeeded", "message": "all is well"}
+    return {
+        "kind": kind,
+        "metadata": {"namespace": "flux-system", "name": name, "generation": 2},
+        "spec": {"interval": "10m0s", **spec},
+        "status": {"observedGeneration": 2, "conditions": [ready], **status},
+    }
+
+
+def raw_kustomization(name: str, path: str, *before: str) -> dict[str, Any]:
+    """A Kustomization that is applied."""
+    spec: dict[str, Any] = {
+        "path": path,
+        "prune": True,
+        "wait": True,
+        "timeout": "5m0s",
+        "retryInterval": "2m0s",
+        "sourceRef": {"kind": "GitRepository", "name": "flux-system"},
+    }
+    if before:
+        spec["dependsOn"] = [{"name": other} for other in before]
+    entries = [{"id": "staging_hello_apps_Deployment", "v": "v1"}]
+    return raw_flux("Kustomization", name, spec, lastAppliedRevision=REVISION, inventory={"entries": entries})
+
+
+def raw_flux_objects() -> dict[str, list[dict[str, Any]]]:
+    """Flux's objects by the path that they are listed at."""
+    artifact = {"revision": REVISION, "lastUpdateTime": "2026-11-22T11:50:00Z"}
+    url = "https://github.com/contoso/aks-baseline-clusters"
+    repository = {"url": url, "ref": {"branch": "main"}, "secretRef": {"name": "flux-system"}}
+    chart = {"url": "oci://acraksbaseline.azurecr.io/charts/kured", "provider": "azure", "ref": {"tag": "5.11.0"}}
+    release = {"chartRef": {"kind": "OCIRepository", "name": "kured"}}
+    source, toolkit = "/apis/source.toolkit.fluxcd.io/v1", "toolkit.fluxcd.io"
+    return {
+        f"{source}/gitrepositories": [raw_flux("GitRepository", "flux-system", repository, artifact=artifact)],
+        f"{source}/ocirepositories": [raw_flux("OCIRepository", "kured", chart, artifact=artifact)],
+        f"{source}/buckets": [],
+        f"{source}/helmrepositories": [],
+        f"/apis/kustomize.{toolkit}/v1/kustomizations": [
+            raw_kustomization("flux-system-cluster", "./clusters/aks-baseline"),
+            raw_kustomization("infrastructure", "./infrastructure"),
+            raw_kustomization("apps-staging", "./apps/staging", "infrastructure"),
+        ],
+        f"/apis/helm.{toolkit}/v2/helmreleases": [raw_flux("HelmRelease", "kured", release)],
+        f"/apis/notification.{toolkit}/v1/receivers": [],
+        f"/apis/notification.{toolkit}/v1beta3/alerts": [],
+    }
+
+
+def raw_definitions() -> list[dict[str, Any]]:
+    """Definitions: Flux's, and another's."""
+    kinds = {
+        ("kustomize.toolkit.fluxcd.io", "Kustomization"): "v1",
+        ("helm.toolkit.fluxcd.io", "HelmRelease"): "v2",
+        ("notification.toolkit.fluxcd.io", "Alert"): "v1beta3",
+        ("other.example.com", "Thing"): "v1beta1",
+    }
+    return [
+        {
+            "metadata": {"name": f"{kind.lower()}s.{group}"},
+            "spec": {
+                "group": group,
+                "names": {"kind": kind},
+                "versions": [{"name": version, "served": True, "storage": True}],
+            },
+            "status": {"storedVersions": [version]},
+        }
+        for (group, kind), version in kinds.items()
+    ]
+
+
+@cache
+def checkout() -> Path:
+    """A clone of the repository as the lab lays it out."""
+    from labkit.gitops import scaffold
+
+    folder = Path(tempfile.mkdtemp(prefix="checkout-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / ".git").mkdir()
+    scaffold.write(folder, Settings())
+    return folder
+
+
 class HealthyArm:
     """Answers reads of Azure Resource Manager with the healthy baseline; `answers` may replace some."""
 
@@ -282,6 +437,8 @@ class HealthyArm:
                 {"resourceType": "disks", "name": "Standard_LRS", "locationInfo": []},
             ],
         }
+        self.answers[f"{base}{EXTENSIONS}"] = [extension()]
+        self.answers[f"{base}{CONFIGURATIONS}"] = [flux_configuration()]
         for name in ("system1", "user1"):
             self.answers[f"{base}/agentpools/{name}/upgradeprofiles/default"] = {
                 "properties": {"kubernetesVersion": "1.35.4", "latestNodeImageVersion": IMAGE}
@@ -325,6 +482,13 @@ class HealthyKubernetes:
                 for item in raw_nodes()
             ],
         }
+        self.answers |= raw_flux_objects()
+        self.answers["/apis/apps/v1/namespaces/flux-system/deployments"] = raw_flux_deployments()
+        self.answers["/apis/apiextensions.k8s.io/v1/customresourcedefinitions"] = raw_definitions()
+        self.answers["/apis/networking.k8s.io/v1/namespaces/flux-system/networkpolicies"] = [
+            {"metadata": {"name": name}} for name in ("allow-egress", "allow-scraping", "allow-webhooks")
+        ]
+        self.answers["/apis/apps/v1/daemonsets"] = []
         for kind in ("deployments", "daemonsets"):
             for namespace in ("kube-system", "calico-system", "tigera-operator", "gatekeeper-system"):
                 self.answers[f"/apis/apps/v1/namespaces/{namespace}/{kind}"] = raw_workloads(kind, namespace)
@@ -345,7 +509,7 @@ class HealthyKubernetes:
 def evidence(settings: Settings | None = None) -> Evidence:
     """All evidence of the healthy baseline, read through the collector."""
     from labkit.checks import catalogue
-    from labkit.checks.evidence import collect
+    from labkit.checks.collector import collect
 
     return collect(
         catalogue.sources(catalogue.select()),
@@ -353,5 +517,6 @@ def evidence(settings: Settings | None = None) -> Evidence:
         subscription_id=SUBSCRIPTION,
         arm=HealthyArm(),
         kubernetes=HealthyKubernetes,
+        checkout=checkout(),
         now=NOW,
     )

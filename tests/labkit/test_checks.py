@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labkit.checks import catalogue
+from labkit.checks.collector import readers
 from labkit.checks.core import ERAS, SEVERITIES, Status, run
-from labkit.checks.evidence import READERS
 from labkit.settings import Settings
 from tests.labkit.faults import FAULTS
 from tests.labkit.healthy import evidence
@@ -48,6 +48,10 @@ def test_the_part_one_catalogue_is_whole() -> None:
     assert len([check_id for check_id in IDS if check_id.startswith("cluster.")]) == 33
 
 
+def test_the_part_three_catalogue_is_whole() -> None:
+    assert len([check_id for check_id in IDS if check_id.startswith("gitops.")]) == 18
+
+
 @pytest.mark.parametrize("check_id", IDS)
 def test_the_texts_are_complete(check_id: str) -> None:
     check = catalogue.checks()[check_id]
@@ -58,7 +62,7 @@ def test_the_texts_are_complete(check_id: str) -> None:
     assert len(check.hints) == 3
     assert len(set(check.hints)) == 3
     assert check.references
-    assert set(check.reads) | set(check.also) <= set(READERS)
+    assert set(check.reads) | set(check.also) <= set(readers())
 
 
 def test_a_stock_cluster_scores_as_the_catalogue_says() -> None:

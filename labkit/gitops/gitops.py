@@ -1,0 +1,90 @@
+"""GitOps of one lab: its repository, Flux's objects, and how the two stand to each other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from labkit.gitops import arrival, difference, scaffold, state
+from labkit.gitops.checkout import Checkout
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+    from labkit.views.diagram import Diagram
+    from labkit.views.live import LiveView
+    from labkit.views.table import Table
+
+SOURCE = "flux-system"
+"""Name and namespace of the GitRepository that the cluster follows, as bootstrap names it."""
+
+
+class GitOps:
+    """`lab.gitops`: the checkout that the learner works in, and views of what Flux makes of it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    @cached_property
+    def checkout(self) -> Checkout:
+        """The clone of the repository, beside lab.toml."""
+        settings = self._lab.settings
+        return Checkout(self._lab.home / settings.repository, settings.repository_address, settings.branch)
+
+    def scaffold(self) -> list[str]:
+        """Lays out apps, infrastructure and clusters in the clone; files that are there stay. Returns what was new."""
+        written = scaffold.write(self.checkout.folder, self._lab.settings)
+        for path in written:
+            print(f"  {path}")
+        return written
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def objects(self) -> Mapping[str, list[Mapping[str, Any]]]:
+        """Flux's objects as the cluster has them, by kind."""
+        with contextlib.closing(self._lab.kubernetes()) as reader:
+            return state.read(reader)
+
+    def tree(self, *, objects: bool = True) -> None:
+        """Prints each source, what comes of it, and the objects that are kept, with revision and state."""
+        roots = state.tree(self.objects())
+        text = "\n".join(node.text(objects=objects) for node in roots)
+        print(text or "Flux has no objects in this cluster.")
+
+    def table(self) -> Table:
+        """Flux's objects, a row each."""
+        return self._lab.table(state.rows(self.objects()), "Flux", ("kind", "object", "state", "revision", "message"))
+
+    def watch(self, kind: str = "Kustomization") -> LiveView:
+        """A table of Flux's objects of a kind that follows them until `.stop()`."""
+        return self._lab.watch(state.KINDS[kind], lambda item: state.row(kind, item), f"{kind}s")
+
+    def diagram(self) -> Diagram:
+        """Sources, Kustomizations and releases as a picture, with the same in words."""
+        from labkit.views import flux_diagram
+
+        return flux_diagram.flow(state.tree(self.objects()))
+
+    # -- waiting ------------------------------------------------------------------------------------------------
+
+    def request(self, kind: str = "gitrepository", name: str = SOURCE) -> None:
+        """Asks Flux to look at an object now; what `flux reconcile` does."""
+        arrival.request(self._annotate, name, kind)
+
+    def arrived(self, commit: str = "") -> Callable[[], bool | str]:
+        """A question for `lab.wait`: whether the cluster stands as `commit` says (the clone's, if none is named)."""
+        wanted = commit or self.checkout.head()
+        self.request()
+        return arrival.arrived(self.objects, wanted, SOURCE)
+
+    def _annotate(self, kind: str, name: str, annotation: str) -> None:
+        words = ["annotate", "--overwrite", "--namespace", SOURCE, f"{kind}/{name}", annotation]
+        self._lab.run_kubectl(words)
+
+    # -- comparing ----------------------------------------------------------------------------------------------
+
+    def difference(self) -> Table:
+        """What Git says beside what runs: objects that differ or are not there, as the server itself compares them."""
+        found = difference.rows(self.objects().get("Kustomization", []), self.checkout.folder, self._lab.run_kubectl)
+        return self._lab.table(found, "Git and the cluster", ("kustomization", "object", "state"))

@@ -1,0 +1,76 @@
+"""Flux's state as a tree, a picture, and an answer to: has it arrived?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labkit.gitops import arrival, difference, state
+from labkit.views import flux_diagram
+from tests.labkit.healthy import REVISION, raw_flux_objects, raw_kustomization
+
+COMMIT = REVISION.rpartition(":")[2]
+
+
+def objects() -> dict[str, list[Any]]:
+    listed = raw_flux_objects()
+    return {kind: listed.get(path, []) for kind, path in state.KINDS.items()}
+
+
+def test_the_tree_has_sources_at_its_root_and_kept_objects_at_its_leaves() -> None:
+    git, oci = state.tree(objects())
+    text = git.text()
+    assert text.splitlines()[0] == "GitRepository flux-system/flux-system (Ready, main@sha1:01234567)"
+    assert "├── Kustomization flux-system/infrastructure (Ready, main@sha1:01234567)" in text
+    assert text.splitlines()[-1] == "    └── Deployment staging/hello"
+    assert "Deployment" not in git.text(objects=False)
+    assert oci.below[0].title == "HelmRelease flux-system/kured"
+
+
+def test_an_object_of_flux_that_failed_says_why() -> None:
+    found = objects()
+    found["Kustomization"][1]["status"]["conditions"][0] |= {
+        "status": "False",
+        "reason": "BuildFailed",
+        "message": "no",
+    }
+    row = state.rows(found)[3]
+    assert (row["object"], row["state"], row["message"]) == ("flux-system/infrastructure", "BuildFailed", "no")
+
+
+def test_the_picture_says_in_words_what_it_shows() -> None:
+    picture = flux_diagram.flow(state.tree(objects()))
+    assert "Kustomization flux-system/apps-staging: Ready, at main@sha1:01234567, 1 objects." in picture.description
+    assert picture.svg.count("<rect") == 1 + 6
+    assert "<script" not in picture.svg
+
+
+def test_a_commit_has_arrived_when_every_kustomization_is_applied_at_it() -> None:
+    found = objects()
+    assert arrival.stands(found, COMMIT, "flux-system") is True
+    assert arrival.stands(found, "f" * 40, "flux-system") == "flux-system is at main@sha1:01234567"
+    found["Kustomization"][2]["status"]["lastAppliedRevision"] = "main@sha1:" + "e" * 40
+    assert arrival.stands(found, COMMIT, "flux-system") == "apps-staging is at main@sha1:eeeeeeee"
+    found["Kustomization"][2]["spec"]["suspend"] = True
+    assert arrival.stands(found, COMMIT, "flux-system") is True
+
+
+def test_what_fails_is_told_while_it_is_waited_for() -> None:
+    found = objects()
+    broken = raw_kustomization("apps-production", "./apps/production")
+    broken["status"]["conditions"] = [{"type": "Ready", "status": "False", "message": "kustomize build failed"}]
+    found["Kustomization"].append(broken)
+    assert arrival.stands(found, COMMIT, "flux-system") == "apps-production: kustomize build failed"
+    assert arrival.stands({"GitRepository": [], "Kustomization": []}, COMMIT, "x") == "there is no GitRepository x"
+
+
+def test_a_diff_of_kubectl_is_told_by_object() -> None:
+    text = (
+        "diff -u -N /tmp/LIVE-1/apps.v1.Deployment.staging.hello /tmp/MERGED-2/apps.v1.Deployment.staging.hello\n"
+        "--- /tmp/LIVE-1/x\n+++ /tmp/MERGED-2/x\n@@ -1,2 +1,2 @@\n a: 1\n-b: 1\n+b: 2\n"
+        "diff -u -N /tmp/LIVE-1/v1.Namespace..fresh /tmp/MERGED-2/v1.Namespace..fresh\n"
+        "--- /tmp/LIVE-1/y\n+++ /tmp/MERGED-2/y\n@@ -0,0 +1 @@\n+kind: Namespace\n"
+    )
+    assert list(difference.changed(text)) == [
+        ("Deployment staging/hello", difference.CHANGED),
+        ("Namespace fresh", difference.MISSING),
+    ]
