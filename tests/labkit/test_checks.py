@@ -8,9 +8,11 @@ from labkit.checks import catalogue
 from labkit.checks.collector import readers
 from labkit.checks.core import ERAS, SEVERITIES, Status, run
 from labkit.settings import Settings
-from tests.labkit.faults import FAULTS
+from tests.labkit.faults import FAULTS as CLUSTER_FAULTS
+from tests.labkit.gitops_faults import GITOPS_FAULTS
 from tests.labkit.healthy import evidence
 
+FAULTS = [*CLUSTER_FAULTS, *GITOPS_FAULTS]
 IDS = list(catalogue.checks())
 WRONG = (Status.FAIL, Status.WARN)
 
