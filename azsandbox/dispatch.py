@@ -96,13 +96,16 @@ class Dispatch:
         )
 
 
-def endpoint(arm: App, entra: App) -> App:
-    """The application of mode A: Resource Manager, Entra ID and Graph on one host, told apart by path."""
+def endpoint(arm: App, entra: App, git: App) -> App:
+    """The application of mode A: Resource Manager, Entra ID, Graph and Git on one host, told apart by path."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = re.sub("/{2,}", "/", scope.get("path", "/"))
         if path != scope.get("path"):
             scope["path"] = path
+        if path.startswith("/git/"):
+            await git(scope, receive, send)
+            return
         is_entra = _ENTRA_PATH.match(path) and not _ARM_PATH.match(path)
         await (entra if is_entra else arm)(scope, receive, send)
 

@@ -1,6 +1,6 @@
-"""What a client's environment must hold to take the sandbox for Azure.
+"""What a client's environment must hold to take the sandbox for Azure, and for GitHub.
 
-Nothing of it is Azure's secret: the identity header is this installation's own, and opens nothing but this sandbox.
+Nothing of it is their secret: identity header and token are this installation's own, and open nothing but this sandbox.
 """
 
 from __future__ import annotations
@@ -18,9 +18,20 @@ if TYPE_CHECKING:
 
 NO_PROXY = "127.0.0.1,localhost"
 
+# Git asks it for a name and a password when github.com wants them. It holds no token: that is in the environment alone.
+_CREDENTIAL_HELPER = (
+    '!f() { if test "$1" = get; then echo username=x-access-token; echo "password=$GITHUB_TOKEN"; fi; }; f'
+)
+_NO_SSH = "https://github.com/.ssh/"  # where the sandbox says that it has no SSH, instead of GitHub's being asked
+
 
 def describe(host: Host) -> dict[str, Any]:
     """All that is to be known of a running sandbox, as `azsandbox env --json` prints it."""
+    from azsandbox.git.accounts import Accounts
+    from azsandbox.git.tokens import SECRET, default_token
+
+    accounts, secret = Accounts(), host.entra.tokens.secret(SECRET)
+    logins = {persona.key: accounts.of_persona(persona.key).login for persona in host.entra.personas()}
     endpoint = f"https://localhost:{host.tls_port}"
     plain = f"http://127.0.0.1:{host.proxy_port}"
     learner = host.entra.learner
@@ -44,6 +55,10 @@ def describe(host: Host) -> dict[str, Any]:
         "user_name": learner.display_name,
         "identity_endpoint": f"{plain}/msi/token",
         "identity_header": host.entra.identity_header(learner.object_id),
+        "github_owner": accounts.organization.login,
+        "github_login": accounts.learner.login,
+        "github_token": default_token(secret, accounts.learner.login),
+        "git_endpoint": f"{endpoint}/git",
         "azure_config_dir": str(host.home.path / "azure"),
         "log": str(host.home.log),
         "personas": {
@@ -53,20 +68,26 @@ def describe(host: Host) -> dict[str, Any]:
                 "name": persona.display_name,
                 "groups": list(persona.groups),
                 "identity_header": host.entra.identity_header(persona.object_id),
+                "github_login": logins[persona.key],
+                "github_token": default_token(secret, logins[persona.key]),
             }
             for persona in host.entra.personas()
         },
     }
 
 
-def variables(described: Mapping[str, Any], persona: str | None = None) -> dict[str, str]:
-    """The variables of mode B: clients need no change at all. `persona` is whom managed identity signs in as.
+def variables(
+    described: Mapping[str, Any], persona: str | None = None, environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The variables of mode B: clients need no change at all. `persona` is whom managed identity signs in as, and who
+    pushes; `environ` is what they are added to.
 
     The sandbox's authority alone is trusted, as no other host is reached; with a tunnel the public roots are too.
     Raises KeyError for an unknown persona.
     """
     trusted = described["bundle"] if described["tunnel"] else described["ca"]
-    header = described["personas"][persona]["identity_header"] if persona else described["identity_header"]
+    who = described["personas"][persona] if persona else described
+    header = who["identity_header"]
     proxy = described["proxy"]
     return {
         "HTTPS_PROXY": proxy,
@@ -91,7 +112,33 @@ def variables(described: Mapping[str, Any], persona: str | None = None) -> dict[
         "AZURE_CORE_LOGIN_EXPERIENCE_V2": "off",
         "AZURE_EXTENSION_USE_DYNAMIC_INSTALL": "no",
         "AZSANDBOX_HOME": described["home"],
-    }
+        "GITHUB_TOKEN": who["github_token"],
+    } | _git_configuration(described, environ)
+
+
+def _git_configuration(described: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Settings of git for the process alone (git-config, GIT_CONFIG_COUNT), after those that `environ` has of others.
+
+    The learner's own credential helpers are left out for github.com, so that none sends the sandbox a real token, or
+    keeps the sandbox's; so are addresses that the learner's configuration replaces by SSH.
+    """
+    settings = []
+    for site in ("https://github.com", described["arm_endpoint"]):
+        helper = f"credential.{site}.helper"
+        settings += [(helper, ""), (helper, _CREDENTIAL_HELPER)]
+    settings += [(f"url.{_NO_SSH}.insteadOf", address) for address in ("git@github.com:", "ssh://git@github.com/")]
+    owner = f"https://github.com/{described['github_owner']}/"
+    settings += [(f"url.{owner}.{kind}", owner) for kind in ("insteadOf", "pushInsteadOf")]
+    count = environ.get("GIT_CONFIG_COUNT", "")
+    pairs = [
+        (environ.get(f"GIT_CONFIG_KEY_{i}", ""), environ.get(f"GIT_CONFIG_VALUE_{i}", ""))
+        for i in range(int(count) if count.isdigit() else 0)
+    ]
+    pairs = [pair for pair in pairs if pair[0] and pair not in settings] + settings
+    found = {"GIT_CONFIG_COUNT": str(len(pairs))}
+    for number, (key, value) in enumerate(pairs):
+        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return found
 
 
 def write_az_configuration(home: Home, described: Mapping[str, Any]) -> Path:

@@ -1,7 +1,7 @@
 """The one process of a sandbox: its ports, certificates, clock and state, and the services that share them.
 
-    TLS port     mode A: https://localhost:PORT is Resource Manager, Entra ID and Graph
-    proxy port   mode B: a proxy for Azure's own host names; plain http for the managed identity endpoint
+    TLS port     mode A: https://localhost:PORT is Resource Manager, Entra ID and Graph, and the Git host below /git
+    proxy port   mode B: a proxy for Azure's and GitHub's own host names; plain http for the managed identity endpoint
 
 A host listens on 127.0.0.1 only. Its ports are kept with the state, so that what clients wrote down
 (kubeconfigs, base URLs) stays valid when it starts again.
@@ -27,18 +27,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from azsandbox.certificates import Authority
 from azsandbox.clock import Clock, Speed
-from azsandbox.dispatch import App, Dispatch, endpoint
+from azsandbox.dispatch import App, Dispatch, Receive, Scope, Send, endpoint
 from azsandbox.home import Home
 from azsandbox.proxy import Proxy
 from azsandbox.store import Bucket, Store
 
 if TYPE_CHECKING:
     from azsandbox.clusters import Clusters
+    from azsandbox.git.git_host import GitHost
 
 log = logging.getLogger("azsandbox.host")
 
 ADDRESS = "127.0.0.1"
 PORTS = range(20000, 32000)  # below the ephemeral range, so that no outgoing connection holds a port when we come back
+GIT_HOSTS = ("github.com", "api.github.com", "raw.githubusercontent.com")
 CLUSTER_HOSTS = ".azmk8s.io"  # <prefix>.hcp.<region>.azmk8s.io, and private clusters' names
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 0.5  # what requests under way get when the sandbox stops
@@ -77,6 +79,7 @@ class Host:
         self.proxy_port = 0
         self.arm: Any = None
         self._clusters: Clusters | None = None
+        self._git: GitHost | None = None
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopped = asyncio.Event()
@@ -103,6 +106,18 @@ class Host:
 
             self._clusters = Clusters(self)
         return self._clusters
+
+    @property
+    def git(self) -> GitHost:
+        """The Git host. Made when first asked for."""
+        if self._git is None:
+            from azsandbox.git.git_host import GitHost
+            from azsandbox.git.tokens import SECRET
+
+            secret = self.entra.tokens.secret(SECRET)
+            bucket = self.state.bucket("git")
+            self._git = GitHost(self.home.path / "git", bucket, self.clock, secret, self.dispatch)
+        return self._git
 
     @property
     def owner_ids(self) -> tuple[str, ...]:
@@ -168,7 +183,7 @@ class Host:
         log.info("stopping")
         for server in self._servers:
             server.close()
-        for part in (self.arm, self._clusters):
+        for part in (self.arm, self._clusters, self._git):
             if part is not None and hasattr(part, "close"):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GRACE_SECONDS):
@@ -208,9 +223,15 @@ class Host:
 
         self.arm = Arm(self)
         arm: App = self.arm.app
-        both = endpoint(arm, entra)
+
+        async def git(scope: Scope, receive: Receive, send: Send) -> None:
+            await self.git.app(scope, receive, send)
+
+        all_of_them = endpoint(arm, entra, git)
         for name in ("localhost", ADDRESS, "::1"):
-            self.dispatch.serve(name, both)
+            self.dispatch.serve(name, all_of_them)
+        for name in GIT_HOSTS:
+            self.dispatch.serve(name, git)
         self.dispatch.serve("management.azure.com", arm)
         for name in ("login.microsoftonline.com", "graph.microsoft.com", "169.254.169.254"):
             self.dispatch.serve(name, entra)

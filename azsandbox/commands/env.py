@@ -17,7 +17,8 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints shell lines, or an object. It holds the identity header: that is what it is for."""
+    """Prints shell lines, or an object. It holds the identity header and the token for Git: that is what it
+    is for."""
     from azsandbox.environment import variables
 
     described = running(options)
@@ -25,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     if options.persona:
         persona = described["personas"][options.persona]
         described |= {"object_id": persona["object_id"], "user": persona["user"], "user_name": persona["name"]}
+        described |= {name: persona[name] for name in ("github_login", "github_token")}
     found = variables(described, options.persona)
     if options.json:
         print(json.dumps(described | {"environment": found}, indent=1))

@@ -17,8 +17,8 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Forgets all resources, clusters and changes to the directory. Kept are ids, ports, certificates and keys, so
-    that what clients were told stays true. A sandbox that ran runs again."""
+    """Forgets all resources, clusters, repositories and changes to the directory. Kept are ids, ports, certificates
+    and keys, so that what clients were told stays true. A sandbox that ran runs again."""
     home = home_of(options)
     described = home.running()
     if described is None and not home.state.exists():
@@ -47,5 +47,5 @@ def forget(home: Home) -> None:
             if name != "entra":
                 connection.execute("DELETE FROM buckets WHERE name = ?", (name,))
     store.close()
-    for name in ("azure", "clusters"):  # az's configuration, and the authorities of clusters that are no more
+    for name in ("azure", "clusters", "git"):  # az's configuration, authorities of clusters, repositories
         shutil.rmtree(home.path / name, ignore_errors=True)
