@@ -6,12 +6,15 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.events import timestamp
+
+RETENTION_SECONDS, RETENTION_RECORDS = 60.0, 2
 
 
 class Artifacts:
@@ -42,7 +45,7 @@ class Artifacts:
             "path": path,
             "revision": revision,
             "size": len(data),
-            "url": f"http://source-controller.{self.namespace}.svc.cluster.local./{path}",
+            "url": self.url(path),
         }
         if metadata:
             artifact["metadata"] = metadata
@@ -53,13 +56,39 @@ class Artifacts:
         Path(partial.name).replace(file)  # at once, so that no reader sees half of it
         return artifact
 
-    def keep_only(self, artifact: Object) -> list[str]:
-        """Removes what else lies beside an artifact; returns the names of the files that went."""
+    def url(self, path: str) -> str:
+        """Where a status says that other controllers get an artifact."""
+        return f"http://source-controller.{self.namespace}.svc.cluster.local./{path}"
+
+    def problem(self, artifact: Object) -> str:
+        """What is wrong with an artifact that is there, empty if nothing is."""
         file = self.file(artifact)
-        gone = [other for other in file.parent.iterdir() if other != file and not other.name.startswith(".")]
+        if not file.is_file() or self.holds(artifact):
+            return ""
+        return f"computed digest doesn't match '{artifact.get('digest', '')}'"
+
+    def remove(self, artifact: Object) -> None:
+        """Removes one artifact."""
+        self.file(artifact).unlink(missing_ok=True)
+
+    def collect(self, artifact: Object) -> int:
+        """Removes what lies beside an artifact and is old, or one too many; returns how many files went.
+
+        That is what source-controller keeps by default (--artifact-retention-ttl, --artifact-retention-records).
+        """
+        file = self.file(artifact)
+        if not file.parent.is_dir():
+            return 0
+        files = [other for other in file.parent.iterdir() if not other.name.startswith(".")]
+        beside = sorted((other for other in files if other != file), key=lambda other: other.stat().st_mtime)
+        now = time.time()
+        old = [other for other in beside if now - other.stat().st_mtime > RETENTION_SECONDS]
+        rest = [other for other in beside if other not in old]
+        too_many = max(len(files) - len(old) - RETENTION_RECORDS, 0)
+        gone = old + rest[:too_many]
         for other in gone:
             other.unlink(missing_ok=True)
-        return [other.name for other in gone]
+        return len(gone)
 
     def forget(self, kind: str, namespace: str, name: str) -> bool:
         """Removes every artifact of an object; returns whether there was any."""

@@ -1,0 +1,160 @@
+"""What stays out of an artifact: the rules of .sourceignore and spec.ignore (fluxcd/pkg/sourceignore).
+
+They are .gitignore's as go-git reads them: the last rule that fits decides, and a rule that fits a folder fits
+all that is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+FILE = ".sourceignore"
+# What is never in an artifact, and what is not unless the source has rules of its own
+VERSION_CONTROL = (".git/", ".gitignore", ".gitmodules", ".gitattributes")
+DEFAULTS = (
+    *("*.jpg", "*.jpeg", "*.gif", "*.png", "*.wmv", "*.flv", "*.tar.gz", "*.zip"),
+    *(".github/", ".circleci/", ".travis.yml", ".gitlab-ci.yml", "appveyor.yml", ".drone.yml"),
+    *("cloudbuild.yaml", "codeship-services.yml", "codeship-steps.yml"),
+    *("**/.goreleaser.yml", "**/.sops.yaml", "**/.flux.yaml"),
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line. It holds below the folder `domain`."""
+
+    parts: tuple[str, ...]
+    domain: tuple[str, ...] = ()
+    keeps: bool = False  # it began with !
+    folders_only: bool = False  # it ended with /
+
+    @classmethod
+    def parse(cls, line: str, domain: Sequence[str] = ()) -> Rule:
+        """The rule that a line states, which is neither empty nor a comment."""
+        keeps = line.startswith("!")
+        line = line[1:] if keeps else line
+        if not line.endswith("\\ "):
+            line = line.rstrip(" ")
+        folders_only = line.endswith("/")
+        line = line[:-1] if folders_only else line
+        return cls(tuple(line.split("/")), tuple(domain), keeps, folders_only)
+
+    def fits(self, path: Sequence[str], folder: bool) -> bool:
+        """Whether it speaks of a path, given by its parts, or of a folder that the path is in."""
+        depth = len(self.domain)
+        if len(path) <= depth or tuple(path[:depth]) != self.domain:
+            return False
+        rest = list(path[depth:])
+        return self._fits_name(rest, folder) if len(self.parts) == 1 else self._fits_path(rest, folder)
+
+    def _fits_name(self, path: list[str], folder: bool) -> bool:
+        for index, name in enumerate(path):
+            if glob_matches(self.parts[0], name):
+                return folder or not self.folders_only or index < len(path) - 1
+        return False
+
+    def _fits_path(self, path: list[str], folder: bool) -> bool:
+        matched = anywhere = False
+        for index, part in enumerate(self.parts):
+            if part == "":
+                anywhere = False
+            elif part == "**":
+                if index == len(self.parts) - 1:
+                    break
+                anywhere = True
+            elif "**" in part or not path or _compiled(part) is None:
+                return False
+            elif anywhere:
+                anywhere = False
+                at = next((i for i, name in enumerate(path) if glob_matches(part, name)), None)
+                matched, path = (False, []) if at is None else (True, path[at + 1 :])
+            elif not glob_matches(part, path[0]):
+                return False
+            else:
+                matched, path = True, path[1:]
+        return matched and (folder or not self.folders_only or bool(path))
+
+
+def read_rules(text: str, domain: Sequence[str] = ()) -> list[Rule]:
+    """The rules of a file that lies in the folder `domain`."""
+    lines = (line.removesuffix("\r") for line in text.split("\n"))
+    return [Rule.parse(line, domain) for line in lines if not line.startswith("#") and line.strip()]
+
+
+class Ignore:
+    """Tells what is left out by the rules of a source. Without any, the defaults hold."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        own = list(rules)
+        base = VERSION_CONTROL if own else VERSION_CONTROL + DEFAULTS
+        self.rules = [*map(Rule.parse, base), *own]
+
+    def leaves_out(self, path: str, folder: bool = False) -> bool:
+        """Whether a path stays out of the artifact."""
+        parts = path.split("/")
+        return next((not rule.keeps for rule in reversed(self.rules) if rule.fits(parts, folder)), False)
+
+
+def glob_matches(glob: str, name: str) -> bool:
+    """Whether a name fits a glob without "/" (Go's filepath.Match); never for a malformed one."""
+    pattern = _compiled(glob)
+    return bool(pattern and pattern.fullmatch(name))
+
+
+@cache
+def _compiled(glob: str) -> re.Pattern[str] | None:
+    """The regular expression of a glob, None for a malformed one."""
+    out, at = [], 0
+    while at < len(glob):
+        character = glob[at]
+        at += 1
+        if character == "*":
+            out.append("[^/]*")
+        elif character == "?":
+            out.append("[^/]")
+        elif character == "[":
+            found, at = _class(glob, at)
+            if not found:
+                return None
+            out.append(found)
+        elif character == "\\":
+            if at == len(glob):
+                return None
+            out.append(re.escape(glob[at]))
+            at += 1
+        else:
+            out.append(re.escape(character))
+    return re.compile("".join(out), re.DOTALL)
+
+
+def _class(glob: str, at: int) -> tuple[str, int]:
+    """The character class that begins at `at`, after its "[", and where it ends; "" for a malformed one."""
+    negated = glob[at : at + 1] == "^"
+    at += negated
+    ranges: list[tuple[str, str]] = []
+    while at < len(glob):
+        if glob[at] == "]" and ranges:
+            members = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in ranges if low <= high)
+            if not members:  # only ranges like z-a, which hold no character
+                return ("[^/]" if negated else "(?!)"), at + 1
+            return f"[{'^' if negated else ''}{members}]", at + 1
+        low, at = _member(glob, at)
+        high = low
+        if glob[at : at + 1] == "-":
+            high, at = _member(glob, at + 1)
+        if not low or not high:
+            return "", at
+        ranges.append((low, high))
+    return "", at
+
+
+def _member(glob: str, at: int) -> tuple[str, int]:
+    """One character of a class and where it ends; "" where there is none."""
+    if at >= len(glob) or glob[at] in "-]":
+        return "", at
+    if glob[at] == "\\":
+        return glob[at + 1 : at + 2], at + 2
+    return glob[at], at + 1
