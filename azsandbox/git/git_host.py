@@ -120,8 +120,11 @@ class GitHost:
         name = host_name(header(scope, b"host"))
         if name in LOOPBACK:
             scope = {**scope, "path": scope["path"].removeprefix(ENDPOINT_PATH)}
-        from azsandbox.git import smart_http
+        from azsandbox.git import releases, smart_http
 
+        if releases.is_download(scope["path"]):
+            await releases.answer(scope, send)
+            return
         await smart_http.answer(self, scope, receive, send)
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from azure.mgmt.authorization import AuthorizationManagementClient
+    from azure.mgmt.containerregistry import ContainerRegistryManagementClient
     from azure.mgmt.containerservice import ContainerServiceClient
     from azure.mgmt.loganalytics import LogAnalyticsManagementClient
     from azure.mgmt.network import NetworkManagementClient
@@ -57,6 +58,13 @@ class Clients:
         from azure.mgmt.containerservice import ContainerServiceClient
 
         return ContainerServiceClient(self.credential, self.subscription_id)
+
+    @cached_property
+    def registries(self) -> ContainerRegistryManagementClient:
+        """Container registries."""
+        from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+
+        return ContainerRegistryManagementClient(self.credential, self.subscription_id)
 
     @cached_property
     def authorization(self) -> AuthorizationManagementClient:

@@ -72,10 +72,14 @@ class GitOps:
         """Asks Flux to look at an object now; what `flux reconcile` does."""
         arrival.request(self._annotate, name, kind)
 
-    def arrived(self, commit: str = "") -> Callable[[], bool | str]:
-        """A question for `lab.wait`: whether the cluster stands as `commit` says (the clone's, if none is named)."""
+    def arrived(self, commit: str = "", *, request: bool = True) -> Callable[[], bool | str]:
+        """A question for `lab.wait`: whether the cluster stands as `commit` says (the clone's, if none is named).
+
+        Flux is asked to look now, unless `request` is False: then its interval or a web hook does.
+        """
         wanted = commit or self.checkout.head()
-        self.request()
+        if request:
+            self.request()
         return arrival.arrived(self.objects, wanted, SOURCE)
 
     def _annotate(self, kind: str, name: str, annotation: str) -> None:
