@@ -28,6 +28,7 @@ _ENTRA_PATH = re.compile(
     r"|/[^/]+/(?:oauth2/|discovery/|v2\.0/|\.well-known/)",
     re.IGNORECASE,
 )
+_REGISTRY_PATH = re.compile(r"/v2(?:/|$)|/oauth2/(?:token|exchange)$")
 _ARM_PATH = re.compile(r"/(?:subscriptions|providers|tenants)(?:/|$)|/metadata/endpoints", re.IGNORECASE)
 
 
@@ -96,8 +97,8 @@ class Dispatch:
         )
 
 
-def endpoint(arm: App, entra: App, git: App) -> App:
-    """The application of mode A: Resource Manager, Entra ID, Graph and Git on one host, told apart by path."""
+def endpoint(arm: App, entra: App, git: App, registry: App) -> App:
+    """The application of mode A: Resource Manager, Entra ID, Graph, Git and registries on one host, told apart by path."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = re.sub("/{2,}", "/", scope.get("path", "/"))
@@ -105,6 +106,9 @@ def endpoint(arm: App, entra: App, git: App) -> App:
             scope["path"] = path
         if path.startswith("/git/"):
             await git(scope, receive, send)
+            return
+        if _REGISTRY_PATH.match(path):
+            await registry(scope, receive, send)
             return
         is_entra = _ENTRA_PATH.match(path) and not _ARM_PATH.match(path)
         await (entra if is_entra else arm)(scope, receive, send)

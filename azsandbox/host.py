@@ -35,6 +35,7 @@ from azsandbox.store import Bucket, Store
 if TYPE_CHECKING:
     from azsandbox.clusters import Clusters
     from azsandbox.git.git_host import GitHost
+    from azsandbox.registry import Registries
 
 log = logging.getLogger("azsandbox.host")
 
@@ -106,6 +107,22 @@ class Host:
 
             self._clusters = Clusters(self)
         return self._clusters
+
+    @cached_property
+    def registries(self) -> Registries:
+        """The container registries' content. Made when first asked for, as the clusters are."""
+        from azsandbox.registry import Registries
+
+        registries = Registries(self)
+        registries.sweep()
+        return registries
+
+    @cached_property
+    def data_plane(self) -> App:
+        """The application of the container registries."""
+        from azsandbox.registry import DataPlane
+
+        return DataPlane(self.registries)
 
     @property
     def git(self) -> GitHost:
@@ -227,7 +244,10 @@ class Host:
         async def git(scope: Scope, receive: Receive, send: Send) -> None:
             await self.git.app(scope, receive, send)
 
-        all_of_them = endpoint(arm, entra, git)
+        async def registry(scope: Scope, receive: Receive, send: Send) -> None:
+            await self.data_plane(scope, receive, send)
+
+        all_of_them = endpoint(arm, entra, git, registry)
         for name in ("localhost", ADDRESS, "::1"):
             self.dispatch.serve(name, all_of_them)
         for name in GIT_HOSTS:
@@ -235,6 +255,7 @@ class Host:
         self.dispatch.serve("management.azure.com", arm)
         for name in ("login.microsoftonline.com", "graph.microsoft.com", "169.254.169.254"):
             self.dispatch.serve(name, entra)
+        self.dispatch.serve("*.azurecr.io", registry)
 
     # --- listening
 

@@ -47,5 +47,6 @@ def forget(home: Home) -> None:
             if name != "entra":
                 connection.execute("DELETE FROM buckets WHERE name = ?", (name,))
     store.close()
-    for name in ("azure", "clusters", "git"):  # az's configuration, authorities of clusters, repositories
+    # az's configuration, authorities of clusters, repositories, blobs of registries
+    for name in ("azure", "clusters", "git", "registry"):
         shutil.rmtree(home.path / name, ignore_errors=True)
