@@ -9,6 +9,7 @@ def built_in() -> list[Provider]:
     """A new instance of each provider."""
     from azsandbox.arm.providers.authorization import Authorization
     from azsandbox.arm.providers.compute import Compute
+    from azsandbox.arm.providers.containerregistry import ContainerRegistry
     from azsandbox.arm.providers.containerservice import ContainerService
     from azsandbox.arm.providers.features import Features
     from azsandbox.arm.providers.insights import Insights
@@ -26,5 +27,6 @@ def built_in() -> list[Provider]:
         OperationalInsights(),
         Insights(),
         Compute(),
+        ContainerRegistry(),
         ContainerService(),
     ]

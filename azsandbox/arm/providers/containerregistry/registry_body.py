@@ -1,0 +1,273 @@
+"""The body of a registry: what it must say, what a tier allows, Azure's defaults, and how an api-version shows it."""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+from typing import Any
+
+from azsandbox.arm import errors
+from azsandbox.arm.call import Call
+from azsandbox.arm.facts import read
+from azsandbox.arm.providers.containerregistry.names import UNSECURE, check_label_scope
+from azsandbox.arm.resources import Document, Stored, timestamp
+
+SKUS = ("Basic", "Standard", "Premium")
+LEGACY, ABAC = "LegacyRegistryPermissions", "AbacRepositoryPermissions"
+READ_ONLY = {
+    "loginServer",
+    "creationDate",
+    "provisioningState",
+    "status",
+    "dataEndpointHostNames",
+    "privateEndpointConnections",
+    "regionalEndpointHostNames",
+}
+# properties that stand for what the sandbox does not do: only the value that Azure gives them by default is taken
+UNSUPPORTED = {
+    "metadataSearch": "Disabled",
+    "networkRuleBypassAllowedForTasks": False,
+    "regionalEndpoints": "Disabled",
+    "endpointProtocol": "IPv4",
+    "writableCacheRepos": "Disabled",
+}
+CHOICES = {
+    "publicNetworkAccess": ("Enabled", "Disabled"),
+    "networkRuleBypassOptions": ("AzureServices", "None"),
+    "zoneRedundancy": ("Enabled", "Disabled"),
+    "roleAssignmentMode": (LEGACY, ABAC),
+}
+FEATURES = {
+    "anonymousPullEnabled": "Anonymous pull",
+    "networkRuleSet": "Network rule set",
+    "publicNetworkAccess": "Disabling public network access",
+    "dataEndpointEnabled": "Dedicated data endpoint",
+    "zoneRedundancy": "Zone redundancy",
+    "retentionPolicy": "Retention policy",
+    "exportPolicy": "Disabling exports",
+}
+
+
+def invalid(message: str) -> errors.ArmError:
+    return errors.ArmError(400, "InvalidParameter", message)
+
+
+def accept(call: Call, current: Stored | None) -> Document:
+    """`sku`, `tags` and `properties` of a registry, defaults filled in. Raises ArmError."""
+    sku = _sku(call.document.get("sku"), current)
+    given, now = call.properties, timestamp(call.arm.services.clock)
+    if (identity := call.document.get("identity")) and str(identity.get("type", "None")) != "None":
+        raise errors.not_supported("managed identities of registries")
+    _check_unsupported(given)
+    before: Document = current.properties if current else {}
+    out: Document = {
+        "loginServer": before.get("loginServer") or f"{call.id.name.lower()}.azurecr.io",
+        "creationDate": before.get("creationDate") or now,
+        "adminUserEnabled": _flag(given, "adminUserEnabled"),
+    }
+    rules = _network_rules(given.get("networkRuleSet"))
+    if sku == "Premium":
+        out["networkRuleSet"] = rules or {"defaultAction": "Allow", "ipRules": []}
+    elif rules and (rules["defaultAction"] == "Deny" or rules["ipRules"]):
+        raise _above(sku, "networkRuleSet")
+    out["policies"] = _policies(given.get("policies") or {}, (before.get("policies") or {}), sku, now)
+    out["encryption"] = {"status": "disabled"}
+    data_endpoint = _flag(given, "dataEndpointEnabled")
+    out["dataEndpointEnabled"] = data_endpoint
+    location = call.arm.facts.location(
+        str(call.document.get("location") or (current.body["location"] if current else ""))
+    )
+    out["dataEndpointHostNames"] = [f"{call.id.name.lower()}.{location}.data.azurecr.io"] if data_endpoint else []
+    out["privateEndpointConnections"] = []
+    out["publicNetworkAccess"] = _choice(given, "publicNetworkAccess")
+    out["networkRuleBypassOptions"] = _choice(given, "networkRuleBypassOptions")
+    out["zoneRedundancy"] = _zones(given, before)
+    out["anonymousPullEnabled"] = _flag(given, "anonymousPullEnabled")
+    out["roleAssignmentMode"] = _choice(given, "roleAssignmentMode")
+    _check_tier(sku, out)
+    body: Document = {"sku": {"name": sku, "tier": sku}, "tags": call.document.get("tags") or {}}
+    return body | {"properties": out}
+
+
+def _sku(value: Any, current: Stored | None) -> str:
+    name = value.get("name") if isinstance(value, dict) else None
+    if name is None and current is not None:
+        name = current.body["sku"]["name"]
+    if name is None:
+        raise invalid("The parameter 'sku.name' is required.")
+    if str(name).lower() == "classic":
+        raise errors.ArmError(
+            400, "ClassicSkuNotSupported", "Classic SKU is no longer supported. Please select a managed SKU."
+        )
+    found = next((sku for sku in SKUS if sku.lower() == str(name).lower()), None)
+    if found is None:
+        raise invalid(f"The value '{name}' of the parameter 'sku.name' is not valid: {', '.join(SKUS)}.")
+    return found
+
+
+def _check_unsupported(given: Document) -> None:
+    """Refuses by name what the sandbox does not do."""
+    known = {*READ_ONLY, *UNSUPPORTED, *CHOICES, "adminUserEnabled", "networkRuleSet", "policies", "encryption"}
+    known |= {"dataEndpointEnabled", "anonymousPullEnabled", "autoGeneratedDomainNameLabelScope"}
+    for name, value in given.items():
+        if name not in known:
+            raise errors.not_supported(f"'properties.{name}' of a registry")
+        if name in UNSUPPORTED and value not in (None, UNSUPPORTED[name]):
+            raise errors.not_supported(f"'properties.{name}' of a registry (only {UNSUPPORTED[name]!r})")
+    check_label_scope(given.get("autoGeneratedDomainNameLabelScope"))
+    encryption = given.get("encryption") or {}
+    if str(encryption.get("status", "disabled")).lower() != "disabled" or encryption.get("keyVaultProperties"):
+        raise errors.not_supported("encryption of a registry with a customer-managed key")
+
+
+def _flag(given: Document, name: str) -> bool:
+    value = given.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"The value '{value}' of the parameter 'properties.{name}' is not a boolean.")
+    return bool(value)
+
+
+def _choice(given: Document, name: str) -> str:
+    """One of the values of an enumeration; the first is the default."""
+    value = given.get(name)
+    if value is None:
+        return CHOICES[name][0]
+    found = next((c for c in CHOICES[name] if c.lower() == str(value).lower()), None)
+    if found is None:
+        raise invalid(
+            f"The value '{value}' of the parameter 'properties.{name}' is not valid: {', '.join(CHOICES[name])}."
+        )
+    return found
+
+
+def _zones(given: Document, before: Document) -> str:
+    found = (
+        _choice(given, "zoneRedundancy") if given.get("zoneRedundancy") else before.get("zoneRedundancy", "Disabled")
+    )
+    if before and before.get("zoneRedundancy") != found:
+        raise invalid("The property 'zoneRedundancy' cannot be changed after the registry was created.")
+    return str(found)
+
+
+def _network_rules(value: Any) -> Document | None:
+    if value is None:
+        return None
+    action = str(value.get("defaultAction") or "Allow")
+    if action.lower() not in ("allow", "deny"):
+        raise invalid(
+            f"The value '{action}' of the parameter 'networkRuleSet.defaultAction' is not valid: Allow, Deny."
+        )
+    if value.get("virtualNetworkRules"):
+        raise errors.not_supported("'networkRuleSet.virtualNetworkRules' of a registry")
+    rules = []
+    for rule in value.get("ipRules") or []:
+        text = str(rule.get("value", ""))
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise invalid(
+                f"The value '{text}' of 'networkRuleSet.ipRules' is not an IP address or a CIDR range."
+            ) from None
+        if network.version != 4:
+            raise invalid(f"The value '{text}' of 'networkRuleSet.ipRules' is not an IPv4 address.")
+        rules.append({"action": "Allow", "value": text})
+    return {"defaultAction": action.capitalize(), "ipRules": rules}
+
+
+def _policies(given: Document, before: Document, sku: str, now: str) -> Document:
+    """All policies, with what is given laid over what was there."""
+
+    def status(name: str, default: str) -> str:
+        text = str((given.get(name) or {}).get("status") or (before.get(name) or {}).get("status") or default).lower()
+        if text not in ("enabled", "disabled"):
+            raise invalid(
+                f"The value '{text}' of the parameter 'policies.{name}.status' is not valid: enabled, disabled."
+            )
+        return text
+
+    for name in ("quarantinePolicy", "trustPolicy", "softDeletePolicy"):
+        if status(name, "disabled") == "enabled":
+            raise errors.not_supported(f"'properties.policies.{name}' of a registry")
+    for name in given:
+        if name not in DEFAULT_POLICIES:
+            raise errors.not_supported(f"'properties.policies.{name}' of a registry")
+    out = copy.deepcopy(DEFAULT_POLICIES)
+    retention = out["retentionPolicy"]
+    retention["status"] = status("retentionPolicy", "disabled")
+    days = (given.get("retentionPolicy") or {}).get("days", (before.get("retentionPolicy") or {}).get("days", 7))
+    if not isinstance(days, int) or not 0 <= days <= 365:
+        raise invalid(f"The value '{days}' of the parameter 'policies.retentionPolicy.days' is not between 0 and 365.")
+    retention["days"] = days
+    for name in ("retentionPolicy", "softDeletePolicy"):
+        kept = before.get(name) or {}
+        same = all(kept.get(key) == value for key, value in out[name].items() if key != "lastUpdatedTime")
+        out[name]["lastUpdatedTime"] = kept["lastUpdatedTime"] if kept and same else now
+    for name in ("exportPolicy", "azureADAuthenticationAsArmPolicy"):
+        out[name]["status"] = status(name, "enabled")
+    if retention["status"] == "enabled" and not _offers(sku, "retentionPolicy"):
+        raise _above(sku, "retentionPolicy")
+    if out["exportPolicy"]["status"] == "disabled" and not _offers(sku, "exportPolicy"):
+        raise _above(sku, "exportPolicy")
+    return out
+
+
+DEFAULT_POLICIES: Document = {
+    "quarantinePolicy": {"status": "disabled"},
+    "trustPolicy": {"type": "Notary", "status": "disabled"},
+    "retentionPolicy": {"days": 7, "lastUpdatedTime": "", "status": "disabled"},
+    "exportPolicy": {"status": "enabled"},
+    "azureADAuthenticationAsArmPolicy": {"status": "enabled"},
+    "softDeletePolicy": {"retentionDays": 7, "lastUpdatedTime": "", "status": "disabled"},
+}
+
+
+def _check_tier(sku: str, properties: Document) -> None:
+    """Refuses what the tier does not have."""
+    for name in ("anonymousPullEnabled", "dataEndpointEnabled"):
+        if properties[name] and not _offers(sku, name):
+            raise _above(sku, name)
+    if properties["publicNetworkAccess"] == "Disabled" and not _offers(sku, "publicNetworkAccess"):
+        raise _above(sku, "publicNetworkAccess")
+    if properties["zoneRedundancy"] == "Enabled" and not _offers(sku, "zoneRedundancy"):
+        raise _above(sku, "zoneRedundancy")
+    if (
+        properties["policies"]["exportPolicy"]["status"] == "disabled"
+        and properties["publicNetworkAccess"] != "Disabled"
+    ):
+        text = "Exports can only be disabled on a registry whose public network access is disabled."
+        raise errors.ArmError(400, "BadRequest", text)
+
+
+def _offers(sku: str, feature: str) -> bool:
+    return feature in read("registry-skus.json")["skus"][sku]["features"]
+
+
+def _above(sku: str, feature: str) -> errors.ArmError:
+    text = (
+        f"{FEATURES[feature]} is not supported for SKU Managed_{sku}. For more information on SKU tiers, please visit "
+        "https://aka.ms/acr/tiers."
+    )
+    return errors.ArmError(400, "BadRequest", text)
+
+
+def present(call: Call, stored: Stored) -> Document:
+    """The registry as the api-version of the request has it: newer properties are left out of older ones' answers."""
+    version = call.api_version[:10]
+    preview = call.api_version.endswith("-preview")
+    properties: Document = dict(stored.properties)
+    policies = dict(properties["policies"])
+    if not preview or version < "2023-06-01":
+        policies.pop("softDeletePolicy")
+    if version < "2021-06-01":
+        policies.pop("exportPolicy")
+        policies.pop("azureADAuthenticationAsArmPolicy")
+    properties["policies"] = policies
+    mode = properties.pop("roleAssignmentMode")
+    if preview and version >= "2023-11-01":
+        properties["metadataSearch"] = UNSUPPORTED["metadataSearch"]
+    if preview and version >= "2024-11-01":
+        properties["autoGeneratedDomainNameLabelScope"] = UNSECURE
+    if version >= "2025-03-01":
+        properties["roleAssignmentMode"] = mode
+    body = {key: stored.body[key] for key in ("sku", "type", "id", "name", "location", "tags")}
+    return body | {"systemData": stored.private["systemData"], "properties": properties}
