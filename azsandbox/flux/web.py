@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -49,28 +51,31 @@ class Web:
 
     def __init__(self, outbound: Outbound) -> None:
         self.outbound = outbound
-        self._clients: dict[tuple[Certificates | None, str, bool], httpx.AsyncClient] = {}
+        self._clients: dict[tuple[Certificates | None, str, bool, bool], httpx.AsyncClient] = {}
 
     async def request(
         self,
         method: str,
         url: str,
         headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
         *,
         certificates: Certificates | None = None,
         system: bool = True,
         proxy: str = "",
         timeout: float = SECONDS,
         limit: int = 0,
+        trusting: bool = False,
     ) -> Answer:
         """One request, redirects followed. `timeout` is in seconds, `limit` in bytes (0: none).
 
         `certificates` are used besides those of the system, or with `system` False in their place; `proxy` in place
-        of the controller's own. Raises NoAnswer, TooLarge, and SecretError for certificates that are none.
+        of the controller's own. `trusting` takes any certificate of the server. Raises NoAnswer, TooLarge, and SecretError for certificates that are none.
         """
-        client = self._client(certificates, proxy, system)
+        client = self._client(certificates, proxy, system, trusting)
+        sent: dict[str, Any] = {"headers": dict(headers or {}), "content": body or None}
         try:
-            async with asyncio.timeout(timeout), client.stream(method, url, headers=dict(headers or {})) as response:
+            async with asyncio.timeout(timeout), client.stream(method, url, **sent) as response:
                 content = bytearray()
                 async for chunk in response.aiter_bytes():
                     content += chunk
@@ -81,10 +86,13 @@ class Web:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
             raise NoAnswer(await failure(method, url, error)) from error
 
-    def _client(self, certificates: Certificates | None, proxy: str, system: bool) -> httpx.AsyncClient:
-        key = (certificates, proxy, system)
+    def _client(self, certificates: Certificates | None, proxy: str, system: bool, trusting: bool) -> httpx.AsyncClient:
+        key = (certificates, proxy, system, trusting)
         if key not in self._clients:
             tls = certificates.context(system=system, ca=self.outbound.ca) if certificates else None
+            if trusting and tls is None:
+                tls = ssl.create_default_context()
+                tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
             self._clients[key] = http_client(self.outbound, tls=tls, proxy=proxy, timeout=None)
         return self._clients[key]
 

@@ -6,10 +6,10 @@ all that is in it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+
+from azsandbox.flux.globs import glob_matches, is_glob
 
 FILE = ".sourceignore"
 # What is never in an artifact, and what is not unless the source has rules of its own
@@ -65,7 +65,7 @@ class Rule:
                 if index == len(self.parts) - 1:
                     break
                 anywhere = True
-            elif "**" in part or not path or _compiled(part) is None:
+            elif "**" in part or not path or not is_glob(part):
                 return False
             elif anywhere:
                 anywhere = False
@@ -96,65 +96,3 @@ class Ignore:
         """Whether a path stays out of the artifact."""
         parts = path.split("/")
         return next((not rule.keeps for rule in reversed(self.rules) if rule.fits(parts, folder)), False)
-
-
-def glob_matches(glob: str, name: str) -> bool:
-    """Whether a name fits a glob without "/" (Go's filepath.Match); never for a malformed one."""
-    pattern = _compiled(glob)
-    return bool(pattern and pattern.fullmatch(name))
-
-
-@cache
-def _compiled(glob: str) -> re.Pattern[str] | None:
-    """The regular expression of a glob, None for a malformed one."""
-    out, at = [], 0
-    while at < len(glob):
-        character = glob[at]
-        at += 1
-        if character == "*":
-            out.append("[^/]*")
-        elif character == "?":
-            out.append("[^/]")
-        elif character == "[":
-            found, at = _class(glob, at)
-            if not found:
-                return None
-            out.append(found)
-        elif character == "\\":
-            if at == len(glob):
-                return None
-            out.append(re.escape(glob[at]))
-            at += 1
-        else:
-            out.append(re.escape(character))
-    return re.compile("".join(out), re.DOTALL)
-
-
-def _class(glob: str, at: int) -> tuple[str, int]:
-    """The character class that begins at `at`, after its "[", and where it ends; "" for a malformed one."""
-    negated = glob[at : at + 1] == "^"
-    at += negated
-    ranges: list[tuple[str, str]] = []
-    while at < len(glob):
-        if glob[at] == "]" and ranges:
-            members = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in ranges if low <= high)
-            if not members:  # only ranges like z-a, which hold no character
-                return ("[^/]" if negated else "(?!)"), at + 1
-            return f"[{'^' if negated else ''}{members}]", at + 1
-        low, at = _member(glob, at)
-        high = low
-        if glob[at : at + 1] == "-":
-            high, at = _member(glob, at + 1)
-        if not low or not high:
-            return "", at
-        ranges.append((low, high))
-    return "", at
-
-
-def _member(glob: str, at: int) -> tuple[str, int]:
-    """One character of a class and where it ends; "" where there is none."""
-    if at >= len(glob) or glob[at] in "-]":
-        return "", at
-    if glob[at] == "\\":
-        return glob[at + 1 : at + 2], at + 2
-    return glob[at], at + 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from azsandbox.flux.source.ignore import Ignore, Rule, glob_matches, read_rules
+from azsandbox.flux.globs import glob_matches
+from azsandbox.flux.source.ignore import Ignore, Rule, read_rules
 
 
 @pytest.mark.parametrize(
