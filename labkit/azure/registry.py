@@ -30,7 +30,8 @@ def _registry(clients: Clients, settings: Settings) -> Any:
 def kubelet(clients: Clients, settings: Settings) -> str:
     """Object id of the identity that the nodes pull images with."""
     cluster = clients.containers.managed_clusters.get(settings.resource_group, settings.cluster)
-    return str(cluster.properties.identity_profile["kubeletidentity"].object_id)
+    profile = (cluster.properties.identity_profile if cluster.properties else None) or {}
+    return str(profile["kubeletidentity"].object_id)
 
 
 def _pulls(clients: Clients, settings: Settings, registry: Any) -> bool:
