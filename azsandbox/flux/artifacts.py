@@ -67,6 +67,14 @@ class Artifacts:
             return ""
         return f"computed digest doesn't match '{artifact.get('digest', '')}'"
 
+    def link(self, artifact: Object, name: str) -> str:
+        """Makes an artifact reachable as `name` beside it; returns the URL of that."""
+        file = self.file(artifact)
+        link = file.with_name(name)
+        link.unlink(missing_ok=True)
+        link.symlink_to(file.name)
+        return self.url(f"{str(artifact['path']).rpartition('/')[0]}/{name}")
+
     def remove(self, artifact: Object) -> None:
         """Removes one artifact."""
         self.file(artifact).unlink(missing_ok=True)
@@ -79,7 +87,7 @@ class Artifacts:
         file = self.file(artifact)
         if not file.parent.is_dir():
             return 0
-        files = [other for other in file.parent.iterdir() if not other.name.startswith(".")]
+        files = [other for other in file.parent.iterdir() if not other.name.startswith(".") and not other.is_symlink()]
         beside = sorted((other for other in files if other != file), key=lambda other: other.stat().st_mtime)
         now = time.time()
         old = [other for other in beside if now - other.stat().st_mtime > RETENTION_SECONDS]

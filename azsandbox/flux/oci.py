@@ -6,7 +6,6 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit, urlunsplit
@@ -37,16 +36,30 @@ _CHALLENGE = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 _SHOWN = {"scope", "service", "mount", "from", "digest", "n", "last"}  # parameters of a URL that hold no secret
 
 
+Diagnostic = dict[str, Any]
+
+
 class BadName(ValueError):
     """A name that no repository can have."""
 
 
 class RegistryError(Exception):
-    """What a registry, or the way to it, answered instead; `codes` are those of the registry, such as DENIED."""
+    """What a registry, or the way to it, answered instead.
 
-    def __init__(self, message: str, status: int = 0, codes: tuple[str, ...] = ()) -> None:
+    `request` is what was asked, such as `GET https://…`, and `said` what the registry answered to it: errors with
+    code (such as DENIED), message and detail.
+    """
+
+    def __init__(
+        self, message: str, status: int = 0, request: tuple[str, str] = ("", ""), said: list[Diagnostic] | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.codes = status, codes
+        self.status, self.request, self.said = status, request, said or []
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The registry's codes."""
+        return tuple(error["code"] for error in self.said)
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ class Repository:
     registry: str
     path: str
     insecure: bool = False
+    scheme: str = ""  # the one to be used, where that is not to be found out
 
     @classmethod
     def parse(cls, text: str, insecure: bool = False) -> Repository:
@@ -77,6 +91,8 @@ class Repository:
     @property
     def schemes(self) -> tuple[str, ...]:
         """How the registry may be spoken to: only one on the same network, or one said to be insecure, without TLS."""
+        if self.scheme:
+            return (self.scheme,)
         host = self.registry.split(":")[0]
         near = (
             self.registry.startswith("localhost:")
@@ -147,6 +163,7 @@ class OciClient:
     proxy: str = ""
     timeout: float = 60.0  # seconds for one request
     trusting: bool = False  # whoever answers is believed to be the registry
+    pings: bool = True  # asks first how the registry is to be spoken to; else it finds out when it is refused
     _base: str = field(default="", repr=False)
     _authorization: str = field(default="", repr=False)
     _realm: tuple[str, str] | None = field(default=None, repr=False)
@@ -223,6 +240,9 @@ class OciClient:
         own = urlsplit(url).netloc == self.repository.registry
         sent = {**(headers or {}), **({"Authorization": self._authorization} if self._authorization and own else {})}
         answer = await self._request(method, url, sent, limit=limit)
+        if not self.pings and again and answer.status == 401 and not self._authorization:
+            await self._meet(answer)
+            return await self._get(method, url, headers, limit=limit, again=False)
         if self._realm and again and answer.headers.get("www-authenticate"):
             scope = _challenge(answer.headers["www-authenticate"])[1].get("scope")
             if scope and scope not in self._scopes:
@@ -257,20 +277,26 @@ class OciClient:
         """Finds out how the registry is spoken to, and who it wants to know."""
         if self._base:
             return
-        answer = await self._ping()
+        reached = self.repository.schemes[0]
+        if self.pings:
+            answer = await self._ping()
+            reached = urlsplit(answer.url).scheme
+            await self._meet(answer)
+        self._base = f"{reached}://{self.repository.registry}"
+
+    async def _meet(self, answer: Answer) -> None:
+        """Says who one is in the way that an answer asks for."""
         scheme, parameters = _challenge(answer.headers.get("www-authenticate", "") if answer.status == 401 else "")
-        reached = urlsplit(answer.url).scheme
         if scheme == "basic":
             token = self.credentials.registry_token
             self._authorization = f"Bearer {token}" if token else self.credentials.basic
         elif scheme == "bearer":
             if "realm" not in parameters:
                 raise RegistryError(f"malformed www-authenticate, missing realm: {parameters}")
-            _check_realm(parameters["realm"], insecure=reached == "http")
+            _check_realm(parameters["realm"], insecure=urlsplit(answer.url).scheme == "http")
             self._realm = (parameters["realm"], parameters.get("service", ""))
             self._scopes = [f"repository:{self.repository.path}:pull"]
             await self._exchange()
-        self._base = f"{reached}://{self.repository.registry}"
 
     async def _ping(self) -> Answer:
         failures = []
@@ -348,28 +374,32 @@ def _check_realm(realm: str, insecure: bool) -> None:
 
 def _error(method: str, answer: Answer) -> RegistryError:
     """An error as the registry tells it: `GET https://…: MANIFEST_UNKNOWN: manifest unknown`."""
-    said = list(_diagnostics(answer.body))
+    said = _diagnostics(answer.body)
+    texts = [_text(error) for error in said]
     text = f"unexpected status code {answer.line}"
     if len(said) == 1:
-        text = said[0][1]
+        text = texts[0]
     elif said:
-        text = f"multiple errors returned: {'; '.join(one for _, one in said)}"
+        text = f"multiple errors returned: {'; '.join(texts)}"
     elif method == "HEAD":
         text += " (HEAD responses have no body, use GET for details)"
     elif answer.body:
         text += f": {answer.text}"
-    return RegistryError(f"{method} {_shown(answer.url)}: {text}", answer.status, tuple(code for code, _ in said))
+    url = _shown(answer.url)
+    return RegistryError(f"{method} {url}: {text}", answer.status, (method, url), said)
 
 
-def _diagnostics(body: bytes) -> Iterator[tuple[str, str]]:
+def _diagnostics(body: bytes) -> list[Diagnostic]:
     try:
         errors = json.loads(body).get("errors") or []
     except (ValueError, AttributeError):
-        return
-    for error in errors:
-        detail = error.get("detail")
-        text = f"{error.get('code', '')}: {error.get('message', '')}"
-        yield error.get("code", ""), text if detail is None else f"{text}; {go_value(detail)}"
+        return []
+    return [{"code": "", "message": "", "detail": None, **error} for error in errors]
+
+
+def _text(error: Diagnostic) -> str:
+    text = f"{error['code']}: {error['message']}"
+    return text if error["detail"] is None else f"{text}; {go_value(error['detail'])}"
 
 
 def go_value(value: Any) -> str:

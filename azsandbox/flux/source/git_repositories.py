@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +21,7 @@ from azsandbox.flux.source.ignore import Ignore, read_rules
 from azsandbox.flux.source.outcomes import Failed, NoChange, Stalled, Waiting, not_supported
 from azsandbox.flux.source.sources import (
     FETCH_FAILED,
+    GROUP,
     IN_STORAGE,
     OUTDATED,
     STORAGE_FAILED,
@@ -29,6 +29,7 @@ from azsandbox.flux.source.sources import (
     WAIT_FOR_DEPENDENCY,
     Built,
     SourceReconciler,
+    temporary,
 )
 from azsandbox.flux.source.tree import Tree, archive, cleaned, unarchived
 from azsandbox.flux.web import Web
@@ -144,7 +145,7 @@ class GitRepositories(SourceReconciler):
         if "secretRef" in spec:
             name = spec["secretRef"]["name"]
             try:
-                data = await self.secret(namespace, name)
+                data = secrets.values(await self.secret(namespace, name))
             except StatusError as error:
                 where = f"failed to get secret '{namespace}/{name}'"
                 raise Failed(_AUTHENTICATION, f"{where}: {where}: {error}", FETCH_FAILED) from error
@@ -186,7 +187,8 @@ class GitRepositories(SourceReconciler):
             try:
                 other = await self.client.get(path(self.api_version, self.resource, obj["metadata"]["namespace"], name))
             except StatusError as error:
-                text = f"could not get resource for include '{name}': {error}"
+                said = f'{self.kind}.{GROUP} "{name}" not found' if error.code == 404 else str(error)
+                text = f"could not get resource for include '{name}': {said}"
                 raise Waiting("NotFound", text, INCLUDE_UNAVAILABLE, WAIT_FOR_DEPENDENCY) from error
             artifact = (other.get("status") or {}).get("artifact")
             if not artifact:
@@ -241,7 +243,7 @@ class GitRepositories(SourceReconciler):
         tree = tree.only(wanted)
         for folder in wanted:
             if not tree.holds(folder):
-                place = f"{_temporary(obj)}/{cleaned(folder)}"
+                place = f"{temporary(obj)}/{cleaned(folder)}"
                 text = (
                     f"failed to sparse checkout directories : sparse checkout dir '{folder}' does not exist in "
                     f"repository: lstat {place}: no such file or directory"
@@ -265,7 +267,7 @@ class GitRepositories(SourceReconciler):
             return {}
         namespace = obj["metadata"]["namespace"]
         try:
-            return await self.secret(namespace, wanted["secretRef"]["name"])
+            return secrets.values(await self.secret(namespace, wanted["secretRef"]["name"]))
         except StatusError as error:
             text = f"public keys secret error: {error}"
             raise Failed("VerificationError", text, VERIFIED, "False") from error
@@ -340,10 +342,3 @@ def _needs_verification(obj: Object) -> bool:
     if not observed:
         return True
     return observed != mode and observed != "TagAndHEAD"
-
-
-def _temporary(obj: Object) -> str:
-    """The folder that source-controller would have cloned into, which some of its messages name."""
-    metadata = obj["metadata"]
-    unique = zlib.crc32(f"{metadata.get('uid', '')}/{metadata['generation']}".encode())
-    return f"/tmp/gitrepository-{metadata['namespace']}-{metadata['name']}-{unique:010d}"  # noqa: S108 - text alone

@@ -23,6 +23,10 @@ class Waiting(Failed):
         self.seconds = seconds
 
 
+class NotYet(Failed):
+    """It cannot begin yet; it is tried again, later and later, but nothing has gone wrong."""
+
+
 class NoChange(Exception):
     """Nothing is new upstream, which is as good as a success. `stored` is what the end of a failure is told with."""
 

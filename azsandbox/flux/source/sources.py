@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+import zlib
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.informer import Informers, key_of
-from azsandbox.flux import conditions, secrets
+from azsandbox.flux import conditions
 from azsandbox.flux.artifacts import Artifacts
 from azsandbox.flux.durations import seconds
 from azsandbox.flux.events import NORMAL, TRACE, WARNING
 from azsandbox.flux.reconciler import NEVER, REQUESTED, FluxReconciler
-from azsandbox.flux.source.outcomes import Failed, NoChange, Stalled, Waiting
+from azsandbox.flux.source.outcomes import Failed, NoChange, NotYet, Stalled, Waiting
 
 GROUP = "source.toolkit.fluxcd.io"
 STORAGE_FAILED, FETCH_FAILED = "StorageOperationFailed", "FetchFailed"
@@ -25,10 +26,10 @@ WAIT_FOR_DEPENDENCY = 30.0  # seconds (--requeue-dependency)
 
 @dataclass
 class Built:
-    """What a reconciliation that went well tells: the words of its event, and annotations of it besides."""
+    """What a reconciliation that went well tells: the words of its event, and the reason if it has one of its own."""
 
     message: str
-    annotations: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
 
 
 class SourceReconciler(FluxReconciler):
@@ -112,12 +113,13 @@ class SourceReconciler(FluxReconciler):
             if not self.artifacts.file(artifact).is_file():
                 missing = True
                 del status["artifact"]
+                status.pop("url", None)
         if not status.get("artifact"):
             self.progress(obj, self.building + (": disappeared from storage" if missing else ""), drift=True)
             conditions.remove(obj, IN_STORAGE)
             await self.save(obj)
         else:
-            status["artifact"]["url"] = self.artifacts.url(artifact["path"])
+            status["artifact"]["url"] = self.artifacts.url(artifact["path"])  # by its host's name of today
 
     def _conclude(self, obj: Object, failure: Failed | NoChange | None) -> float | None:
         """Sets the conditions that say how it went; returns as `act` does."""
@@ -153,12 +155,12 @@ class SourceReconciler(FluxReconciler):
             about = {f"{GROUP}/revision": artifact["revision"], f"{GROUP}/digest": artifact["digest"]}
             old = (before.get("status") or {}).get("artifact") or {}
             if old.get("digest") != artifact["digest"]:
-                await self.recorder.event(obj, NORMAL, "NewArtifact", built.message, about | built.annotations)
+                await self.recorder.event(obj, NORMAL, built.reason or "NewArtifact", built.message, about)
                 self.log(obj, built.message)
             elif self._recovered(before, obj):
-                await self.recorder.event(obj, NORMAL, "Succeeded", built.message, about | built.annotations)
+                await self.recorder.event(obj, NORMAL, built.reason or "Succeeded", built.message, about)
                 self.log(obj, built.message)
-        if isinstance(failure, NoChange):
+        if isinstance(failure, (NoChange, NotYet)):
             await self.tell(obj, TRACE, failure.reason, str(failure))
         elif isinstance(failure, Waiting):
             self.log(obj, "reconciliation waiting", reason=str(failure), duration=failure.seconds)
@@ -179,9 +181,9 @@ class SourceReconciler(FluxReconciler):
         """After how many seconds an object is looked at again."""
         return seconds(obj["spec"]["interval"])
 
-    async def secret(self, namespace: str, name: str) -> dict[str, bytes]:
-        """The data of a Secret. Raises StatusError, for the messages that have the API's words."""
-        return secrets.values(await self.client.get(path("v1", "secrets", namespace, name)))
+    async def secret(self, namespace: str, name: str) -> Object:
+        """A Secret. Raises StatusError, for the messages that have the API's words."""
+        return await self.client.get(path("v1", "secrets", namespace, name))
 
     def progress(self, obj: Object, message: str, drift: bool = False) -> None:
         """Reconciling for a reason; Ready is in doubt where it was not known, or where there is `drift`."""
@@ -260,3 +262,11 @@ _OPPOSITE = {"True": "False", "False": "True", "Unknown": "Unknown"}
 def _weight(condition: Object) -> int:
     positive = condition["type"] in POSITIVE
     return {"True": 2 if positive else 0, "False": 1 if positive else 3}.get(condition["status"], 4)
+
+
+def temporary(obj: Object) -> str:
+    """The folder that source-controller would have worked in, which some of its messages name."""
+    metadata = obj["metadata"]
+    unique = zlib.crc32(f"{metadata.get('uid', '')}/{metadata['generation']}".encode())
+    name = f"{obj['kind'].lower()}-{metadata['namespace']}-{metadata['name']}-{unique:010d}"
+    return f"/tmp/{name}"  # noqa: S108 - text alone

@@ -89,11 +89,16 @@ def parents(path: str) -> Iterator[str]:
         yield path
 
 
-def archive(tree: Tree, leaves_out: Callable[[str, bool], bool] = lambda path, folder: False) -> bytes:
-    """A tree as a .tar.gz. Equal trees give equal archives: no times, no owners, modes of the kind alone."""
+def archive(
+    tree: Tree, leaves_out: Callable[[str, bool], bool] = lambda path, folder: False, *, folders: bool = True
+) -> bytes:
+    """A tree as a .tar.gz, without its `folders` if asked.
+
+    Equal trees give equal archives: no times, no owners, modes of the kind alone.
+    """
     raw = io.BytesIO()
     names = [(path.split("/"), path, False) for path, file in tree.files.items() if not file.link]
-    names += [(path.split("/"), path, True) for path in tree.folders()]
+    names += [(path.split("/"), path, True) for path in tree.folders()] if folders else []
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as out:
         for _, path, folder in sorted(names):
             if leaves_out(path, folder):

@@ -120,11 +120,11 @@ def scalar(node: yaml.ScalarNode) -> Any:
     text = node.value
     tag = node.tag
     if tag == _PLAIN:
-        return _plain(text)
+        return plain(text)
     if tag == _CORE + "binary":
         return text
     if tag in (_CORE + "int", _CORE + "float", _CORE + "bool", _CORE + "null"):
-        value = _plain(text)
+        value = plain(text)
         if isinstance(value, str):
             raise BadYaml(
                 f"yaml: line {node.start_mark.line + 1}: cannot decode !!str `{text}` as a !!{tag.rpartition(':')[2]}"
@@ -133,7 +133,8 @@ def scalar(node: yaml.ScalarNode) -> Any:
     return text
 
 
-def _plain(text: str) -> Any:
+def plain(text: str) -> Any:
+    """What a plain scalar means: itself, or a number, a boolean, null."""
     if text in _NULL:
         return None
     if text in _TRUE:
