@@ -15,14 +15,22 @@ from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import Object, Request
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.schema import crds, structural
-from azsandbox.kubernetes.schema.custom_rules import validate_rules
+from azsandbox.kubernetes.schema.custom_rules import has_rules, validate_rules
 from azsandbox.kubernetes.schema.custom_values import validate, validate_embedded, validate_lists
 from azsandbox.kubernetes.schema.decode import Decoded, DecodeError, judge, read, refusal
 from azsandbox.kubernetes.schema.definitions import Type
 from azsandbox.kubernetes.schema.json_text import plain, repeated_fields
 from azsandbox.kubernetes.schema.structural import Schema
 from azsandbox.kubernetes.validation import formats, metadata
-from azsandbox.kubernetes.validation.errors import TYPE_INVALID, FieldError, invalid
+from azsandbox.kubernetes.validation.errors import (
+    NOT_SUPPORTED,
+    REQUIRED,
+    TOO_LONG,
+    TOO_MANY,
+    TYPE_INVALID,
+    FieldError,
+    invalid,
+)
 from azsandbox.tasks import end
 
 if TYPE_CHECKING:
@@ -31,6 +39,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DELETION_PERIOD = 1.0  # seconds between looks for objects that a terminating definition waits for
+# Errors after which the rules of a schema are left unchecked (apiextensions-apiserver, hasBlockingErr)
+_BLOCKING = (NOT_SUPPORTED, REQUIRED, TOO_LONG, TOO_MANY, TYPE_INVALID)
+_NOT_CHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
 _MEDIA = ("application/json", "application/yaml", "application/x-yaml")
 
 
@@ -275,8 +289,7 @@ class CustomResources:
 
     def _validate(self, resource: Resource, obj: Object, old: Any) -> list[FieldError]:
         schema = self.schema_of(resource)
-        values = validate(schema, obj, old)
-        found = values + validate_embedded(schema, obj) + validate_lists(schema, obj)
-        if any(error.type == TYPE_INVALID for error in values):
-            return found  # rules are not run over values of the wrong type
+        found = validate(schema, obj, old) + validate_embedded(schema, obj) + validate_lists(schema, obj)
+        if any(error.type in _BLOCKING for error in found):  # rules are not run over values that may be of a wrong type
+            return [*found, invalid("<nil>", None, _NOT_CHECKED)] if has_rules(schema) else found
         return found + validate_rules(schema, obj, old)

@@ -135,6 +135,13 @@ def validate_rules(
     return found
 
 
+def has_rules(schema: Any) -> bool:
+    """Whether there is a rule anywhere in a schema."""
+    if isinstance(schema, list):
+        return any(map(has_rules, schema))
+    return isinstance(schema, dict) and (bool(schema.get(RULES)) or any(map(has_rules, schema.values())))
+
+
 def program(rule: dict[str, Any], text: str) -> Any:
     """A rule's expression, compiled. Raises CelError."""
     return compiled(_OPTIONAL % f"({text})" if rule.get("optionalOldSelf") else text, _VARIABLES)

@@ -86,7 +86,10 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
     if request.dry_run:
         return obj
     with server.allocations(resource, obj, None):
-        return server.registry.insert(resource, obj)
+        stored = server.registry.insert(resource, obj)
+    if resource.custom:
+        server.custom.default(resource, stored)  # as when it is read back: a status has its defaults again then
+    return stored
 
 
 async def store_changed(server: ApiServer, request: Request, resource: Resource, new: Object, old: Object) -> Object:
