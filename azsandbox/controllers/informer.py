@@ -203,16 +203,16 @@ class Informers:
 
     def __init__(self, client: KubeClient) -> None:
         self.client = client
-        self._informers: dict[tuple[str, str], Informer] = {}
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._informers: dict[tuple[str, ...], Informer] = {}
+        self._tasks: dict[tuple[str, ...], asyncio.Task[None]] = {}
 
-    def of(self, api_version: str, resource: str) -> Informer:
-        """The informer of a resource, started when first asked for."""
-        found = self._informers.get((api_version, resource))
+    def of(self, api_version: str, resource: str, **query: str) -> Informer:
+        """The informer of a resource, or of what `query` selects of it; started when first asked for."""
+        key = (api_version, resource, *(f"{name}={query[name]}" for name in sorted(query)))
+        found = self._informers.get(key)
         if found is None:
-            found = self._informers[api_version, resource] = Informer(self.client, api_version, resource)
-            task = asyncio.create_task(found.run(), name=f"informer {resource}")
-            self._tasks[api_version, resource] = task
+            found = self._informers[key] = Informer(self.client, api_version, resource, **query)
+            self._tasks[key] = asyncio.create_task(found.run(), name=f"informer {resource}")
         return found
 
     async def drop(self, api_version: str, resource: str) -> None:
