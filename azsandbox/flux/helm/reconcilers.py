@@ -1,7 +1,8 @@
-"""The reconcilers of this controller."""
+"""The reconcilers of helm-controller."""
 
 from __future__ import annotations
 
 from azsandbox.controllers.informer import Controller
+from azsandbox.flux.helm.helm_releases import HelmReleaseReconciler
 
-RECONCILERS: list[type[Controller]] = []
+RECONCILERS: list[type[Controller]] = [HelmReleaseReconciler]

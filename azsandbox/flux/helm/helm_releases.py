@@ -1,0 +1,405 @@
+"""HelmReleases, reconciled by helm-controller (internal/controller/helmrelease_controller.go)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from azsandbox.controllers.client import KubeClient, Object, path
+from azsandbox.controllers.informer import Again, Informer, Informers, key_of
+from azsandbox.flux import conditions
+from azsandbox.flux.artifacts import Artifacts
+from azsandbox.flux.conditions import READY
+from azsandbox.flux.durations import go_duration, seconds
+from azsandbox.flux.events import NORMAL, WARNING
+from azsandbox.flux.expressions import BadExpression, FailedExpression, HealthChecks, dependency_is_ready
+from azsandbox.flux.helm import atomic, chart_template, history, sources, spec, steps, undoing, values
+from azsandbox.flux.helm.chart_template import TemplateFailed
+from azsandbox.flux.helm.charts import BadChart
+from azsandbox.flux.helm.engine import Chart
+from azsandbox.flux.helm.logs import HelmLog
+from azsandbox.flux.helm.request import RELEASED, Request
+from azsandbox.flux.helm.values import ValuesFailed
+from azsandbox.flux.reconciler import NEVER, FluxReconciler
+from azsandbox.flux.rest_mapping import RestMapping
+from azsandbox.kubernetes.errors import StatusError
+
+DEPENDENCY = 30.0  # seconds until a dependency or a source is looked at again (--requeue-dependency)
+_TERMINAL = "Reconciliation failed terminally due to configuration error"
+_IN_PROGRESS = "reconciliation in progress"
+_WATCHED = "reconcile.fluxcd.io/watch=Enabled"  # ConfigMaps and Secrets whose changes are followed
+
+
+class _Stop(Exception):
+    """Ends a reconciliation: with seconds until the next, NEVER for none, or None for a retry that comes later each time.
+
+    `observed` says whether the generation has been dealt with.
+    """
+
+    def __init__(self, after: float | None, *, observed: bool = False) -> None:
+        super().__init__()
+        self.after, self.observed = after, observed
+
+
+class HelmReleaseReconciler(FluxReconciler):
+    """Installs, upgrades, tests, rolls back and uninstalls the releases that HelmReleases describe."""
+
+    name = "helm-controller"
+    user_agent = "helm-controller"
+    api_version: ClassVar[str] = spec.API_VERSION
+    resource: ClassVar[str] = "helmreleases"
+    kind: ClassVar[str] = "HelmRelease"
+
+    def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
+        super().__init__(client, informers, **options)
+        self.mapping = RestMapping(self.client)
+        self.artifacts = Artifacts(self.flux.storage, self.namespace)
+        for kind in (sources.CHART, sources.OCI):
+            informers.of(chart_template.SOURCE, sources.RESOURCES[kind]).on_change(self._source_changed)
+        for kind, resource in (("ConfigMap", "configmaps"), ("Secret", "secrets")):
+            self._follow_values(informers.of("v1", resource, labelSelector=_WATCHED), kind)
+
+    # --- what asks for a reconciliation besides the object itself
+
+    def _source_changed(self, event: str, source: Object, old: Object | None) -> None:
+        if event != "MODIFIED" or old is None or not sources.revision_changed(old, source):
+            return
+        metadata = source["metadata"]
+        named = (source["kind"], metadata["namespace"], metadata["name"])
+        for obj in self.objects.list():
+            if sources.reference(obj) == named and sources.wants(obj, source):
+                self.queue.add(key_of(obj))
+
+    def _follow_values(self, informer: Informer, kind: str) -> None:
+        def changed(event: str, source: Object, old: Object | None) -> None:
+            metadata = source["metadata"]
+            for obj in self.objects.list(metadata["namespace"]):
+                references = obj["spec"].get("valuesFrom") or ()
+                if any((r["kind"], r["name"]) == (kind, metadata["name"]) for r in references):
+                    self.queue.add(key_of(obj))
+
+        informer.on_change(changed)
+
+    # --- the stages
+
+    async def act(self, obj: Object) -> float | None:
+        """One reconciliation, and the status that it ends with."""
+        after: float | None
+        try:
+            await self._reconcile(obj)
+            after, observed = seconds(obj["spec"]["interval"]), True
+        except _Stop as stop:
+            after, observed = stop.after, stop.observed
+        self.handled(obj)
+        if observed:
+            obj["status"]["observedGeneration"] = obj["metadata"]["generation"]
+        await self.save(obj)
+        return after
+
+    async def rest(self, obj: Object) -> None:
+        """A suspended one says that it has been seen."""
+        self.log(obj, "reconciliation is suspended for this object")
+        self.handled(obj)
+        status = obj.setdefault("status", {})
+        if status.get("observedGeneration") != obj["metadata"]["generation"]:
+            status["observedGeneration"] = obj["metadata"]["generation"]
+        await self.save(obj)
+
+    async def _reconcile(self, obj: Object) -> None:
+        obj.setdefault("status", {})
+
+        # Health checks of one's own must be readable
+        try:
+            checks = HealthChecks(obj["spec"].get("healthCheckExprs") or [])
+        except BadExpression as error:
+            raise await self._terminal(obj, error) from None
+
+        # The chart's template becomes a HelmChart
+        try:
+            await chart_template.reconcile(self.client, obj, self.recorder, self._say(obj))
+        except TemplateFailed as error:
+            raise self._retry(obj, str(error)) from None
+
+        # Dependencies come first
+        conditions.mark_reconciling(obj, "Progressing", "Fulfilling prerequisites")
+        await self.save(obj)
+        await self._check_dependencies(obj)
+        self._past(obj, "DependencyNotReady")
+
+        # The source has a chart, and the values are there
+        source = await self._source(obj)
+        composed = await self._values(obj)
+        chart, digest = await self._chart(obj, source)
+        request = self._request(obj, chart, composed, checks)
+
+        # A release that goes elsewhere from now on is taken away from where it was
+        await self._move(request)
+        obj["status"]["storageNamespace"] = spec.storage_namespace(obj)
+
+        # Failures count for one attempt: a generation, a chart and values
+        self._note_attempt(request, digest)
+
+        # Off we go
+        try:
+            await atomic.reconcile(request)
+        except atomic.RetryIn as retry:
+            raise _Stop(retry.seconds, observed=True) from None
+        except atomic.GivenUp as error:
+            raise self._final(obj, str(error)) from None
+        except atomic.Again as error:
+            raise self._retry(obj, str(error)) from None
+
+    async def _check_dependencies(self, obj: Object) -> None:
+        dependencies = obj["spec"].get("dependsOn") or ()
+        if not dependencies:
+            return
+        self.log(obj, f"checking {len(dependencies)} dependencies")
+        for dependency in dependencies:
+            try:
+                wrong = await self._unready(obj, dependency)
+            except BadExpression as error:
+                raise await self._terminal(obj, error) from None
+            if wrong:
+                conditions.mark(obj, READY, "False", "DependencyNotReady", wrong)
+                await self.recorder.event(obj, NORMAL, "DependencyNotReady", wrong)
+                retrying = f"retrying in {go_duration(DEPENDENCY)}"
+                self.log(obj, f"dependencies do not meet ready condition ({wrong}): {retrying}")
+                raise _Stop(DEPENDENCY)
+        self.log(obj, "all dependencies are ready")
+
+    async def _unready(self, obj: Object, dependency: Object) -> str:
+        """Why a dependency is not ready, or empty. Raises BadExpression."""
+        namespace, name = dependency.get("namespace") or obj["metadata"]["namespace"], dependency["name"]
+        shown = f"{namespace}/{name}"
+        try:
+            found = await self.client.get(path(self.api_version, self.resource, namespace, name))
+        except StatusError as error:
+            return f"unable to get '{shown}' dependency: {error.message}"
+        if dependency.get("readyExpr"):
+            try:
+                ready = dependency_is_ready(dependency["readyExpr"], obj, found)
+            except FailedExpression as error:
+                return str(error)
+            return "" if ready else f"dependency '{shown}' is not ready according to readyExpr eval"
+        observed = (found.get("status") or {}).get("observedGeneration") == found["metadata"]["generation"]
+        return "" if observed and conditions.is_true(found, READY) else f"dependency '{shown}' is not ready"
+
+    async def _source(self, obj: Object) -> Object:
+        """The source, once it is ready."""
+        try:
+            source = await sources.find(self.client, obj, across=True)
+        except sources.AccessDenied as error:
+            conditions.mark_stalled(obj, "AccessDenied", str(error))
+            conditions.mark(obj, READY, "False", "AccessDenied", str(error))
+            await self.recorder.event(obj, WARNING, "AccessDenied", str(error))
+            raise self._final(obj, str(error)) from None
+        except (sources.NoSource, StatusError) as error:
+            text = f"could not get Source object: {error}"
+            conditions.mark(obj, READY, "False", "ArtifactFailed", text)
+            raise self._retry(obj, str(error)) from None
+        self._past(obj, "AccessDenied", "ArtifactFailed")
+        wrong = sources.not_ready(source)
+        if wrong:
+            self.log(obj, wrong)
+            conditions.mark(obj, READY, "False", "SourceNotReady", wrong)
+            raise _Stop(DEPENDENCY)
+        self._past(obj, "SourceNotReady")
+        return source
+
+    async def _values(self, obj: Object) -> values.Values:
+        passed_over: list[str] = []
+        try:
+            found = await values.composed(self.client, obj, passed_over)
+        except (ValuesFailed, StatusError) as error:
+            conditions.mark(obj, READY, "False", "ValuesError", str(error))
+            await self.recorder.event(obj, WARNING, "ValuesError", str(error))
+            raise self._retry(obj, str(error)) from None
+        finally:
+            for text in passed_over:
+                self.log(obj, text)
+        self._past(obj, "ValuesError")
+        return found
+
+    async def _chart(self, obj: Object, source: Object) -> tuple[Chart, str]:
+        """The chart, and for one from an OCI repository the digest that it is known by."""
+        try:
+            chart = await sources.load(self.artifacts, source)
+        except sources.NoArtifact:
+            text = f"Source not ready: artifact not found. Retrying in {go_duration(DEPENDENCY)}"
+            conditions.mark(obj, READY, "False", "ArtifactFailed", text)
+            self.log(obj, text)
+            raise _Stop(DEPENDENCY) from None
+        except BadChart as error:
+            conditions.mark(obj, READY, "False", "ArtifactFailed", f"Could not load chart: {error}")
+            await self.recorder.event(obj, WARNING, "ArtifactFailed", str(error))
+            raise self._retry(obj, str(error)) from None
+        self._past(obj, "ArtifactFailed")
+        try:
+            return sources.with_revision(chart, source)
+        except sources.BadVersion as error:
+            conditions.mark(obj, READY, "False", "ChartMutateError", str(error))
+            raise self._retry(obj, str(error)) from None
+
+    def _request(self, obj: Object, chart: Chart | None, composed: values.Values, checks: HealthChecks) -> Request:
+        account = obj["spec"].get("serviceAccountName")
+        client = self.client
+        if account:
+            client = client.impersonating(f"system:serviceaccount:{obj['metadata']['namespace']}:{account}")
+
+        async def save() -> None:
+            await self.save(obj)
+
+        return Request(obj, client, self.mapping, self.recorder, save, self._say(obj), chart, composed, checks)
+
+    async def _move(self, request: Request) -> None:
+        """Uninstalls a release whose name, namespace, storage or chart has become another."""
+        obj = request.obj
+        reason = _target_changed(obj, request.the_chart.name)
+        if not reason:
+            return
+        strategy = spec.part(obj, "upgrade").get("chartNameChangeStrategy") or "Reinstall"
+        if reason == "chart name" and strategy != "Reinstall":
+            return
+        self.log(obj, f"release target configuration changed ({reason}): running uninstall for current release")
+        await self._uninstall(request)
+        history.clear(obj)
+        spec.clear_failures(obj)
+        obj["status"].pop("storageNamespace", None)
+        raise _Stop(None)
+
+    def _note_attempt(self, request: Request, digest: str) -> None:
+        obj, status = request.obj, request.obj["status"]
+        reset = atomic.requested_once(obj, atomic.RESET, "lastHandledResetAt")
+        generation, version = obj["metadata"]["generation"], request.the_chart.version
+        values_digest = history.config_digest(request.values)
+        before = status.get("lastAttemptedConfigDigest")
+        if (
+            reset
+            or status.get("lastAttemptedGeneration") != generation
+            or status.get("lastAttemptedRevision") != version
+            or (before and before != values_digest)
+        ):
+            spec.clear_failures(obj)
+        status["lastAttemptedGeneration"] = generation
+        status["lastAttemptedRevision"] = version
+        status["lastAttemptedConfigDigest"] = values_digest
+        status.pop("lastAttemptedRevisionDigest", None)
+        if digest:
+            status["lastAttemptedRevisionDigest"] = digest
+        for old in ("lastAttemptedValuesChecksum", "lastReleaseRevision"):
+            status.pop(old, None)
+
+    # --- deletion
+
+    async def finalize(self, obj: Object) -> None:
+        """Uninstalls the release and deletes the HelmChart of an object that goes; one that is suspended leaves both."""
+        if obj["spec"].get("suspend"):
+            return
+        obj.setdefault("status", {})
+        try:
+            await self._uninstall_deleted(obj)
+            await chart_template.reconcile(self.client, obj, self.recorder, self._say(obj))
+        except (_Stop, TemplateFailed) as error:
+            if isinstance(error, TemplateFailed):
+                self._retry(obj, str(error))
+            self.handled(obj)
+            await self.save(obj)
+            raise Again from None
+
+    async def _uninstall_deleted(self, obj: Object) -> None:
+        if not obj["status"].get("storageNamespace"):
+            self.log(obj, "skipping Helm release uninstallation: no storage namespace configured")
+            return
+        account = obj["spec"].get("serviceAccountName")
+        if account:
+            where = path("v1", "serviceaccounts", obj["metadata"]["namespace"], account)
+            if await self.client.find(where) is None:
+                text = f'serviceaccounts "{account}" not found'
+                self.log(obj, "skipping Helm release uninstallation", "error", error=text)
+                return
+        if await self._uninstall(self._request(obj, None, {}, HealthChecks([]))):
+            self.log(obj, "uninstalled Helm release for deleted resource")
+        history.clear(obj)
+        obj["status"].pop("storageNamespace", None)
+
+    async def _uninstall(self, request: Request) -> bool:
+        """Uninstalls what the history says is there; returns whether there was anything."""
+        obj, log = request.obj, HelmLog()
+        latest = history.latest(obj)
+        if latest is None:
+            request.summarize()
+            return False
+        latest = dict(latest)
+        name = history.full_name(latest)
+        failure = ""
+        try:
+            failure = await steps.uninstalled(request, latest, log, spec.UNINSTALL)
+        except undoing.Uninstalled:
+            text = f"Release {name} was not found, assuming it is uninstalled"
+            conditions.mark(obj, RELEASED, "False", "UninstallSucceeded", text)
+            request.summarize()
+            return True
+        if failure and spec.part(obj, "uninstall").get("keepHistory") and "is already deleted" in failure:
+            text = f"Release {name} was already uninstalled"
+            conditions.mark(obj, RELEASED, "False", "UninstallSucceeded", text)
+            request.summarize()
+            return True
+        newest = history.latest(obj) or latest
+        if not failure and newest["digest"] == latest["digest"] and latest["status"] != "uninstalled":
+            failure = "uninstall completed with error: release not updated in Helm storage"
+        what = f"for release {history.full_name(newest)} with chart {history.versioned_chart(newest)}"
+        if failure:
+            message = f"Helm uninstall failed {what}: {failure}"
+            spec.fail(obj)
+            conditions.mark(obj, RELEASED, "False", "UninstallFailed", message)
+            await request.event_of(newest, WARNING, "UninstallFailed", log.after(message))
+            request.summarize()
+            raise self._retry(obj, failure)
+        obj["status"].pop("inventory", None)
+        message = f"Helm uninstall succeeded {what}"
+        conditions.mark(obj, RELEASED, "False", "UninstallSucceeded", message)
+        await request.event_of(newest, NORMAL, "UninstallSucceeded", message)
+        request.summarize()
+        return True
+
+    # --- how a reconciliation ends early
+
+    def _say(self, obj: Object) -> Any:
+        def say(message: str, level: str = "info", **fields: Any) -> None:
+            self.log(obj, message, level, **fields)
+
+        return say
+
+    def _past(self, obj: Object, *reasons: str) -> None:
+        """What kept the object from being ready has passed."""
+        if conditions.reason(obj, READY) in reasons:
+            conditions.mark(obj, READY, "Unknown", "Progressing", _IN_PROGRESS)
+
+    def _retry(self, obj: Object, why: str) -> _Stop:
+        self.log(obj, "Reconciler error", "error", error=why)
+        return _Stop(None)
+
+    def _final(self, obj: Object, why: str) -> _Stop:
+        self.log(obj, "Reconciler error", "error", error=f"terminal error: {why}")
+        return _Stop(NEVER, observed=True)
+
+    async def _terminal(self, obj: Object, error: BadExpression) -> _Stop:
+        """Ends a reconciliation for an expression that cannot be read."""
+        message = f"{_TERMINAL}: {error}"
+        conditions.mark(obj, READY, "False", "InvalidCELExpression", message)
+        conditions.mark_stalled(obj, "InvalidCELExpression", message)
+        await self.recorder.event(obj, WARNING, "InvalidCELExpression", str(error))
+        return self._final(obj, str(error))
+
+
+def _target_changed(obj: Object, chart_name: str) -> str:
+    """What of a release's place has changed since it was made, or empty (internal/action/verify.go)."""
+    status, latest = obj["status"], history.latest(obj)
+    if not status.get("storageNamespace") or latest is None:
+        return ""
+    if spec.storage_namespace(obj) != status["storageNamespace"]:
+        return "storage namespace"
+    if spec.release_namespace(obj) != latest["namespace"]:
+        return "release namespace"
+    if spec.short_name(spec.release_name(obj)) != latest["name"]:
+        return "release name"
+    return "chart name" if chart_name != latest["chartName"] else ""

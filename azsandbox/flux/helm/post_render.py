@@ -1,0 +1,254 @@
+"""What is done to rendered manifests before they are applied: spec.postRenderers, commonMetadata and origin labels.
+
+Rules and texts: helm.sh/helm/v4, pkg/action; helm-controller, internal/postrender; kustomize, api/resource. Kustomize
+itself runs only where a release asks for patches or images; labels are set the way it sets them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from azsandbox.controllers.client import Object
+from azsandbox.flux import go_json
+from azsandbox.flux.helm import kyaml, manifests
+from azsandbox.flux.helm.errors import HelmFailed
+from azsandbox.flux.helm.history import sha256
+from azsandbox.flux.helm.kyaml import MalformedYaml
+from azsandbox.flux.helm.spec import GROUP
+from azsandbox.flux.object_refs import group_of
+
+FILE = "postrenderer.helm.sh/postrender-filename"
+NO_HOOKS, COMBINED, SEPARATE = "nohooks", "combined", "separate"
+_CLUSTER_WIDE = frozenset(
+    [
+        "APIService",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CSIDriver",
+        "CSINode",
+        "CustomResourceDefinition",
+        "FlowSchema",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PriorityClass",
+        "PriorityLevelConfiguration",
+        "RuntimeClass",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+    ]
+)
+
+
+class PostRenderFailed(HelmFailed):
+    """Manifests could not be changed; the message is Helm's."""
+
+
+def renderers_digest(obj: Object) -> str:
+    """status.observedPostRenderersDigest of a spec, empty without post-renderers."""
+    given = obj["spec"].get("postRenderers")
+    return sha256(go_json.write(given) + "\n") if given is not None else ""
+
+
+def metadata_digest(obj: Object) -> str:
+    """status.observedCommonMetadataDigest of a spec, empty without common metadata."""
+    given = obj["spec"].get("commonMetadata")
+    return sha256(go_json.write(go_json.in_order(given)) + "\n") if given is not None else ""
+
+
+def origin_labels(obj: Object) -> dict[str, str]:
+    """The labels that lead from an object to its HelmRelease."""
+    metadata = obj["metadata"]
+    return {f"{GROUP}/name": metadata["name"], f"{GROUP}/namespace": metadata["namespace"]}
+
+
+async def post_rendered(obj: Object, files: dict[str, str]) -> dict[str, str]:
+    """A HelmRelease's rendered files after its post-renderers. Raises PostRenderFailed and BadManifest."""
+    strategy = obj["spec"].get("postRenderStrategy") or COMBINED
+    if strategy == COMBINED:
+        return await _group(obj, files, "manifests", "files")
+    hooks, others = manifests.taken_apart(files)
+    groups = {
+        "hooks": _by_path([(hook["path"], hook["manifest"]) for hook in hooks]),
+        "manifests": _by_path([(one.path, one.text) for one in others]),
+    }
+    found: dict[str, str] = {}
+    for name, group in groups.items():
+        if strategy == SEPARATE or name == "manifests":
+            group = await _group(obj, group, name, name, f"for {name}") if group else {}
+        for path, text in group.items():
+            found[path] = f"{found[path]}\n---\n{text}" if path in found else text
+    return found
+
+
+def _by_path(texts: list[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path, text in texts:
+        found[path] = f"{found[path]}\n---\n{text}" if path in found else text
+    return found
+
+
+async def _group(obj: Object, files: dict[str, str], merging: str, running: str, of: str = "") -> dict[str, str]:
+    """Files that pass through the renderers together."""
+    prefix = f"-{running}" if of else ""
+    try:
+        documents = _merged(files)
+    except MalformedYaml as error:
+        raise PostRenderFailed(f"error merging {merging}: {error}") from None
+    try:
+        documents = await _run(obj, documents)
+    except (MalformedYaml, PostRenderFailed) as error:
+        raise PostRenderFailed(f"error while running post render on {running}: {error}") from None
+    found: dict[str, list[Object]] = {}
+    for number, document in enumerate(documents):
+        annotations = document.get("metadata", {}).get("annotations") or {}
+        path = annotations.pop(FILE, "") or f"generated-by-postrender{prefix}-{number}.yaml"
+        if not annotations:
+            document.get("metadata", {}).pop("annotations", None)
+        found.setdefault(path, []).append(document)
+    return {path: kyaml.write_all(group) for path, group in found.items()}
+
+
+def _merged(files: dict[str, str]) -> list[Object]:
+    """The documents of all files, each with the name of its own in an annotation."""
+    documents = []
+    for path in sorted(files):
+        if path.rpartition("/")[2].startswith("_") or not files[path].strip():
+            continue
+        for text in manifests.split(files[path]):
+            try:
+                values = kyaml.read_all(text)
+            except MalformedYaml as error:
+                raise MalformedYaml(f"parsing {path}: {error}") from None
+            for value in values:
+                if not isinstance(value, dict):
+                    kind = "SequenceNode" if isinstance(value, list) else "ScalarNode"
+                    contents = kyaml.write_all([value])
+                    wrong = f"wrong node kind: expected MappingNode but got {kind}: node contents:\n{contents}"
+                    raise MalformedYaml(f"annotating {path}: {wrong}")
+                metadata = value.setdefault("metadata", {}) or {}
+                value["metadata"] = metadata
+                metadata["annotations"] = {**(metadata.get("annotations") or {}), FILE: path}
+                documents.append(value)
+    return documents
+
+
+async def _run(obj: Object, documents: list[Object]) -> list[Object]:
+    """The renderers one after the other: kustomize, common metadata, and origin labels, which win."""
+    documents = _resources(documents)
+    for renderer in obj["spec"].get("postRenderers") or ():
+        if renderer.get("kustomize"):
+            documents = _resources(await _kustomize(renderer["kustomize"], documents))
+    common = obj["spec"].get("commonMetadata") or {}
+    for document in documents:
+        metadata = document["metadata"]
+        for field in ("labels", "annotations"):
+            if common.get(field):
+                metadata[field] = {**(metadata.get(field) or {}), **common[field]}
+        metadata["labels"] = {**(metadata.get("labels") or {}), **origin_labels(obj)}
+    return documents
+
+
+def _resources(documents: list[Object]) -> list[Object]:
+    """What kustomize makes of documents: lists taken apart, and each with a kind, a name and an id of its own."""
+    found: list[Object] = []
+    waiting = list(documents)
+    while waiting:
+        document = waiting.pop(0)
+        if not document:
+            continue
+        _check(document)
+        items = document.get("items")
+        if str(document["kind"]).endswith("List") and "items" in document:
+            if items is not None and not isinstance(items, list):
+                raise PostRenderFailed(f"expected array in {document['kind']}/items, but found {_go_type(items)}")
+            waiting += items or []
+            continue
+        found.append(document)
+    seen = set()
+    for document in found:
+        identity = _identity(document)
+        if identity in seen:
+            raise PostRenderFailed(f"may not add resource with an already registered id: {_id_text(document)}")
+        seen.add(identity)
+    return found
+
+
+def _check(document: Object) -> None:
+    metadata = document.get("metadata") or {}
+    kind, name = document.get("kind") or "", metadata.get("name") or ""
+    if kind and (name or str(kind).endswith("List")):
+        return
+    what = "metadata.name" if kind else "kind"
+    shown = f"{{{{{document.get('apiVersion') or ''} {kind}}} {{{{{name} {metadata.get('namespace') or ''}}}"
+    labels, annotations = _go_map(metadata.get("labels")), _go_map(metadata.get("annotations"))
+    raise PostRenderFailed(f"missing {what} in object {shown} {labels} {annotations}}}}}")
+
+
+def _go_map(value: dict[str, Any] | None) -> str:
+    return f"map[{' '.join(f'{key}:{(value or {})[key]}' for key in sorted(value or {}))}]"
+
+
+def _go_type(value: Any) -> str:
+    names: dict[type, str] = {str: "string", dict: "map[string]interface {}", bool: "bool", int: "int"}
+    return names.get(type(value), "float64")
+
+
+def _identity(document: Object) -> tuple[str, str, str, str]:
+    metadata = document["metadata"]
+    api_version, kind = document.get("apiVersion") or "", document["kind"]
+    namespace = "" if kind in _CLUSTER_WIDE else metadata.get("namespace") or "default"
+    return str(api_version), kind, namespace, metadata.get("name") or ""
+
+
+def _id_text(document: Object) -> str:
+    metadata = document["metadata"]
+    api_version = document.get("apiVersion") or ""
+    version = api_version.rpartition("/")[2] or "[noVer]"
+    group = group_of(api_version) or "[noGrp]"
+    namespace = metadata.get("namespace") or "[noNs]"
+    return f"{document['kind']}.{version}.{group}/{metadata.get('name') or '[noName]'}.{namespace}"
+
+
+def _lay_out(folder: str, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        Path(folder, name).write_text(text)
+
+
+async def _kustomize(given: dict[str, Any], documents: list[Object]) -> list[Object]:
+    """Documents after kustomize's patches and images."""
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["helm-output.yaml"],
+        "sortOptions": {"order": "fifo"},
+        "images": given.get("images") or [],
+        "patches": given.get("patches") or [],
+    }
+    with tempfile.TemporaryDirectory(prefix="helm-") as folder:
+        _lay_out(
+            folder, {"helm-output.yaml": kyaml.write_all(documents), "kustomization.yaml": go_json.write(kustomization)}
+        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "kubectl",
+                "kustomize",
+                "--load-restrictor=LoadRestrictionsNone",
+                folder,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except FileNotFoundError:
+            raise PostRenderFailed("kubectl is not installed, and spec.postRenderers runs its kustomize") from None
+        out, problems = await process.communicate()
+    if process.returncode:
+        raise PostRenderFailed(problems.decode().strip().removeprefix("error: "))
+    return kyaml.read_all(out.decode())
