@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from azsandbox.kubernetes import answers, errors, nonresource, paths, subresources, virtual
 from azsandbox.kubernetes.admission import Admission
+from azsandbox.kubernetes.admission.local_services import LocalServices
 from azsandbox.kubernetes.aggregation import Aggregation, Extension
 from azsandbox.kubernetes.authn import Authentication, impersonated
 from azsandbox.kubernetes.authz import Authorization, Question
@@ -77,6 +78,7 @@ class ApiServer:
         self.discovery = Discovery(self)
         self.extensions: dict[str, Extension] = {}  # group → what answers for an aggregated API, e.g. metrics.k8s.io
         self.aggregation = Aggregation(self)
+        self.local_services: LocalServices = {}  # webhooks whose program the sandbox acts for
         self.pods: Pods | None = None  # answers logs, exec and attach
 
     # --- the pipeline
