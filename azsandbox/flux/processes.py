@@ -26,6 +26,7 @@ class FluxProcess:
         from azsandbox.flux.reconcilers import reconcilers_of
 
         self.program = program
+        self.arguments: tuple[str, ...] = options["arguments"]
         account = f"system:serviceaccount:{options['namespace']}:{program}"
         self.client = client.acting_as(
             account, ("system:serviceaccounts", f"system:serviceaccounts:{options['namespace']}")
@@ -75,14 +76,15 @@ class FluxProcesses(Controller):
     async def reconcile(self, key: str) -> None:
         """Starts or stops what a Deployment stands for."""
         deployment = self.deployments.get(key)
-        program = _program(deployment)
+        program, arguments = _program(deployment)
         available = bool(deployment and (deployment.get("status") or {}).get("availableReplicas"))
         running = self.processes.get(key)
-        if running is not None and not (available and program == running.program):
+        if running is not None and not (available and (program, arguments) == (running.program, running.arguments)):
             del self.processes[key]
             await running.stop()
-        elif running is None and available and program and deployment:
-            options = {**self.options, "namespace": deployment["metadata"]["namespace"]}
+            running = None
+        if running is None and available and program and deployment:
+            options = {**self.options, "namespace": deployment["metadata"]["namespace"], "arguments": arguments}
             self.processes[key] = FluxProcess(program, self.client, options)
 
     async def run(self) -> None:
@@ -95,10 +97,10 @@ class FluxProcesses(Controller):
             self.processes.clear()
 
 
-def _program(deployment: Object | None) -> str:
-    """The controller of Flux that a Deployment runs, or empty."""
-    if deployment is None:
-        return ""
-    containers = deployment["spec"]["template"]["spec"]["containers"]
-    images = [c["image"] for c in containers if "fluxcd/" in c["image"]]
-    return next((p for p in map(program_of, images) if p in facts.controllers()), "")
+def _program(deployment: Object | None) -> tuple[str, tuple[str, ...]]:
+    """The controller of Flux that a Deployment runs, or empty, and the arguments that it gives it."""
+    for container in deployment["spec"]["template"]["spec"]["containers"] if deployment else ():
+        program = program_of(container["image"]) if "fluxcd/" in container["image"] else ""
+        if program in facts.controllers():
+            return program, tuple(container.get("args") or ())
+    return "", ()
