@@ -10,7 +10,7 @@ import yaml
 
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.transports import Network
-from azsandbox.flux.kustomize.mapping import Mapping
+from azsandbox.flux.rest_mapping import RestMapping
 from azsandbox.flux.runtime import Outbound
 from azsandbox.kubernetes.errors import StatusError
 
@@ -28,7 +28,7 @@ class Access:
     """A client, the mapping of its cluster, and whether it is the controller's own."""
 
     client: KubeClient
-    mapping: Mapping
+    mapping: RestMapping
     own: bool = True
     remote: bool = False
 
@@ -88,7 +88,7 @@ async def _remote(client: KubeClient, namespace: str, config: Object, outbound: 
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise AccessError(f"invalid KubeConfig in secret '{name}': {error}") from None
     found = KubeClient(transport, client.user_agent)
-    return Access(found, Mapping(found), own=False, remote=True)
+    return Access(found, RestMapping(found), own=False, remote=True)
 
 
 def _sanitized(text: bytes) -> dict[str, Any]:

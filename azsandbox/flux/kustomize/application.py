@@ -20,13 +20,14 @@ from azsandbox.flux.kustomize.apply import (
 )
 from azsandbox.flux.kustomize.drift import BadRule, IgnoreRules
 from azsandbox.flux.kustomize.field_managers import taken_over
-from azsandbox.flux.kustomize.health import STAGE_INTERVAL, STAGE_TIMEOUT, HealthCheck, Unhealthy
-from azsandbox.flux.kustomize.identity import Identity, identity
 from azsandbox.flux.kustomize.normalization import normalized
 from azsandbox.flux.kustomize.settings import Settings, timeout
 from azsandbox.flux.kustomize.settled import Settled
+from azsandbox.flux.object_refs import ObjectRef
+from azsandbox.flux.waiting import Readers, WaitFailed, wait_until_ready
 
 MANAGER = "kustomize-controller"
+STAGE_TIMEOUT, STAGE_INTERVAL = 60.0, 2.0  # seconds, of waiting for a stage
 
 
 class ReconciliationFailed(Exception):
@@ -38,7 +39,7 @@ class Applied:
     """What an apply did, in the order in which it did it."""
 
     changes: list[Change]
-    finished: frozenset[Identity]  # Jobs that go when they are done
+    finished: frozenset[ObjectRef]  # Jobs that go when they are done
 
     @property
     def log(self) -> str:
@@ -46,7 +47,7 @@ class Applied:
         return "\n".join(_changed(self.changes))
 
     @property
-    def present(self) -> list[Identity]:
+    def present(self) -> list[ObjectRef]:
         """The objects that were not skipped."""
         return [change.who for change in self.changes if change.action != SKIPPED]
 
@@ -57,7 +58,7 @@ async def apply(
     to: Access,
     settings: Settings,
     settled: Settled,
-    health: HealthCheck,
+    reader: Readers,
     *,
     new: bool,
 ) -> Applied:
@@ -71,7 +72,7 @@ async def apply(
     for item in objects:
         if decryption.is_encrypted_secret(item):
             raise ReconciliationFailed(
-                f"{identity(item).subject} is SOPS encrypted, "
+                f"{ObjectRef.of(item)} is SOPS encrypted, "
                 "configuring decryption is required for this secret to be reconciled"
             )
     options = ApplyOptions(
@@ -87,10 +88,10 @@ async def apply(
     except BadRule as error:
         raise ReconciliationFailed(f"{error}\n") from None
 
-    async def wait(stage: list[Identity]) -> None:
+    async def wait(stage: list[ObjectRef]) -> None:
         try:
-            await health.wait(stage, STAGE_TIMEOUT, STAGE_INTERVAL)
-        except Unhealthy as error:
+            await wait_until_ready(to.client, to.mapping, stage, STAGE_TIMEOUT, reader=reader, interval=STAGE_INTERVAL)
+        except WaitFailed as error:
             raise ApplyError(str(error)) from None
 
     selector = ",".join(f"{key}={value}" for key, value in labels.items())
@@ -113,10 +114,10 @@ def _changed(changes: list[Change]) -> list[str]:
     return [str(change) for change in changes if change.action not in (SKIPPED, UNCHANGED)]
 
 
-def _finished(objects: Objects) -> frozenset[Identity]:
+def _finished(objects: Objects) -> frozenset[ObjectRef]:
     """Jobs that the cluster deletes once they are done."""
     return frozenset(
-        identity(item)
+        ObjectRef.of(item)
         for item in objects
         if item["kind"] == "Job"
         and item["apiVersion"].startswith("batch/")

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from azsandbox.controllers.client import APPLY, JSON_PATCH, KubeClient, Object, Objects
 from azsandbox.flux.kustomize.drift import IgnoreRules, any_in_metadata
 from azsandbox.flux.kustomize.field_managers import FieldManager, cleanup
-from azsandbox.flux.kustomize.identity import Identity, identity, in_order, split_version
-from azsandbox.flux.kustomize.mapping import Mapping, NoMatch
+from azsandbox.flux.kustomize.ordering import in_order, version_of
 from azsandbox.flux.kustomize.settled import Settled
+from azsandbox.flux.object_refs import ObjectRef, group_of
+from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.kubernetes.errors import StatusError
 
 GROUP = "kustomize.toolkit.fluxcd.io"
@@ -38,12 +39,12 @@ class ApplyError(Exception):
 class Change:
     """What was done to an object."""
 
-    who: Identity
+    who: ObjectRef
     version: str
     action: str
 
     def __str__(self) -> str:
-        return f"{self.who.subject} {self.action}"
+        return f"{self.who} {self.action}"
 
 
 @dataclass
@@ -77,11 +78,11 @@ class Applier:
     def __init__(
         self,
         client: KubeClient,
-        mapping: Mapping,
+        mapping: RestMapping,
         options: ApplyOptions,
-        wait: Callable[[list[Identity]], Awaitable[None]],
+        wait: Callable[[list[ObjectRef]], Awaitable[None]],
         settled: Settled,
-        trusted: dict[Identity, Object] | None = None,
+        trusted: dict[ObjectRef, Object] | None = None,
     ) -> None:
         self.client, self.mapping, self.options, self.wait = client, mapping, options, wait
         self.settled, self.trusted = settled, trusted or {}
@@ -105,7 +106,7 @@ class Applier:
         free = asyncio.Semaphore(self.options.concurrency)
 
         async def planned(obj: Object) -> _Plan:
-            known = self.trusted.get(identity(obj))
+            known = self.trusted.get(ObjectRef.of(obj))
             if known is not None:
                 return _Plan(_change(known, UNCHANGED))
             async with free:
@@ -117,13 +118,13 @@ class Applier:
                 try:
                     answer = await self._patch(plan.payload)
                 except (StatusError, NoMatch) as error:
-                    raise ApplyError(_masked(f"{plan.change.who.subject} apply failed: {error}", obj)) from None
-                self.settled.note(identity(obj), obj, answer)
+                    raise ApplyError(_masked(f"{plan.change.who} apply failed: {error}", obj)) from None
+                self.settled.note(ObjectRef.of(obj), obj, answer)
         return [plan.change for plan in plans]
 
     async def _plan(self, obj: Object) -> _Plan:
         """Finds out what an apply of an object would do. Raises ApplyError."""
-        self.settled.forget(identity(obj))
+        self.settled.forget(ObjectRef.of(obj))
         existing, unknown = await self._existing(obj)
         if self._is_skipped(obj, existing):
             return _Plan(_change(existing or obj, SKIPPED))
@@ -145,7 +146,7 @@ class Applier:
         existing, taken = await self._take_over(obj, existing)
         drifted = self.options.ignore.has_drifted(existing, desired)
         if not (taken or drifted):
-            self.settled.note(identity(obj), obj, existing or desired)
+            self.settled.note(ObjectRef.of(obj), obj, existing or desired)
             return _Plan(_change(desired, UNCHANGED))
         if not desired["metadata"].get("resourceVersion"):
             return _Plan(_change(desired, CREATED), obj)
@@ -155,7 +156,7 @@ class Applier:
     async def _existing(self, obj: Object) -> tuple[Object | None, Exception | None]:
         """The cluster's object, or why it is not known."""
         try:
-            found = await self.client.find(await self.mapping.path_of(obj))
+            found = await self.client.find(await self._url(obj))
         except (StatusError, NoMatch) as error:
             return None, error
         return (_named(found, obj) if found else None), None
@@ -174,7 +175,7 @@ class Applier:
 
     async def _delete(self, obj: Object, existing: Object) -> None:
         """Deletes an object and waits until it is gone."""
-        subject, url = identity(existing).subject, await self.mapping.path_of(obj)
+        subject, url = ObjectRef.of(existing), await self._url(obj)
         try:
             await self.client.delete(url, {"propagationPolicy": "Background"})
         except StatusError as error:
@@ -201,25 +202,31 @@ class Applier:
         try:
             answer = await self.client.request(
                 "PATCH",
-                await self.mapping.path_of(obj),
+                await self._url(obj),
                 patch,
                 query={"fieldManager": self.options.manager},
                 content_type=JSON_PATCH,
             )
         except StatusError as error:
-            text = f"{identity(existing).subject} metadata.managedFields cleanup failed: {error}"
+            text = f"{ObjectRef.of(existing)} metadata.managedFields cleanup failed: {error}"
             raise ApplyError(_masked(text, obj)) from None
         return _named(answer, obj), True
+
+    async def _url(self, obj: Object) -> str:
+        """URL path of an object. Raises NoMatch."""
+        metadata = obj["metadata"]
+        resource = await self.mapping.of(obj["apiVersion"], obj["kind"])
+        return resource.path(metadata.get("namespace") or "", metadata["name"])
 
     async def _patch(self, obj: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply of an object."""
         query = {"fieldManager": self.options.manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
-        url = await self.mapping.path_of(obj)
+        url = await self._url(obj)
         return await self.client.request("PATCH", url, obj, query=query, content_type=APPLY)
 
 
 def _stage(obj: Object, custom: frozenset[tuple[str, str]]) -> int:
-    group, _ = split_version(obj["apiVersion"])
+    group = group_of(obj["apiVersion"])
     kind = str(obj["kind"])
     definitions = {
         "customresourcedefinition": group == "apiextensions.k8s.io",
@@ -241,7 +248,7 @@ def _named(answer: Object, obj: Object) -> Object:
 
 
 def _change(obj: Object, action: str) -> Change:
-    return Change(identity(obj), split_version(obj["apiVersion"])[1], action)
+    return Change(ObjectRef.of(obj), version_of(obj["apiVersion"]), action)
 
 
 def is_immutable(error: Exception) -> bool:
@@ -253,15 +260,15 @@ def is_immutable(error: Exception) -> bool:
 
 def dry_run_error(error: Exception, obj: Object) -> str:
     """Why a dry run failed, in Flux's words."""
-    who = identity(obj)
+    who = ObjectRef.of(obj)
     reason = error.reason if isinstance(error, StatusError) else ""
     if reason == "NotFound":
-        return f"{who.subject} {'not found' if who.namespace else 'namespace not specified'}: {error}"
+        return f"{who} {'not found' if who.namespace else 'namespace not specified'}: {error}"
     if isinstance(error, StatusError):
         causes = (error.details or {}).get("causes") or []
         if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
             reason = "FieldManagerConflict"
-    return f"{who.subject} dry-run failed{f' ({reason})' if reason else ''}: {error}"
+    return f"{who} dry-run failed{f' ({reason})' if reason else ''}: {error}"
 
 
 def _masked(text: str, obj: Object) -> str:

@@ -7,7 +7,7 @@ import binascii
 from typing import Any
 
 from azsandbox.controllers.client import KubeClient, Object, path
-from azsandbox.flux.kustomize.identity import identity
+from azsandbox.flux.object_refs import ObjectRef
 from azsandbox.kubernetes.errors import StatusError
 
 _ENCRYPTED = "ENC[AES256_GCM,"  # how SOPS writes a value
@@ -46,9 +46,8 @@ async def import_keys(client: KubeClient, obj: Object, default_secret: str, name
 def refuse(obj: Object) -> None:
     """Raises NotSupported for an object that decryption would have to decrypt."""
     if "sops" in obj or _is_encrypted(obj.get("data")):
-        who = identity(obj)
         raise NotSupported(
-            f"spec.decryption: '{who.subject}' is encrypted with SOPS, and decryption is not supported in the sandbox; "
+            f"spec.decryption: '{ObjectRef.of(obj)}' is encrypted with SOPS, and decryption is not supported in the sandbox; "
             "take the object out of the path, or put it into the cluster unencrypted"
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from azsandbox.controllers.client import KubeClient, Object, Objects, path
 from azsandbox.flux import conditions
-from azsandbox.flux.expressions import BadExpression, Expression
+from azsandbox.flux.expressions import BadExpression, FailedExpression, dependency_is_ready
 from azsandbox.flux.kustomize.sources import API_VERSION, RESOURCE, source_of
 from azsandbox.kubernetes.errors import StatusError
 
@@ -48,13 +48,10 @@ async def check(client: KubeClient, obj: Object, revision: str, *, additive: boo
 
 def _holds(text: str, obj: Object, dependency: Object) -> bool:
     try:
-        expression = Expression(text, ("self", "dep"), boolean=True)
+        return dependency_is_ready(text, obj, dependency)
     except BadExpression as error:
-        name = dependency["metadata"]["name"]
-        raise BadDependency(f"terminal error: failed to evaluate dependency {name}: {error}") from None
-    try:
-        return expression.holds({"self": obj, "dep": dependency})
-    except BadExpression as error:
+        raise BadDependency(f"terminal error: {error}") from None
+    except FailedExpression as error:
         raise NotReady(str(error)) from None
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from azsandbox.controllers.client import Object, Objects
-from azsandbox.flux.kustomize.identity import split_version
+from azsandbox.flux.kustomize.ordering import version_of
+from azsandbox.flux.object_refs import group_of
 from azsandbox.kubernetes import selectors
 from azsandbox.kubernetes.errors import StatusError
 
@@ -55,10 +56,9 @@ class _Target:
 
     def matches(self, obj: Object) -> bool:
         metadata = obj["metadata"]
-        group, version = split_version(obj["apiVersion"])
         values = {
-            "group": group,
-            "version": version,
+            "group": group_of(obj["apiVersion"]),
+            "version": version_of(obj["apiVersion"]),
             "kind": obj["kind"],
             "name": metadata["name"],
             "namespace": metadata.get("namespace", ""),

@@ -6,26 +6,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from azsandbox.controllers.client import Object, Objects
-from azsandbox.flux.kustomize.identity import Identity
+from azsandbox.flux.kustomize.ordering import order
+from azsandbox.flux.object_refs import ObjectRef
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object of an inventory, with the version that it was applied in."""
 
-    who: Identity
+    who: ObjectRef
     version: str
 
     @property
     def row(self) -> Object:
         """As a status has it."""
-        return {"id": str(self.who), "v": self.version}
+        return {"id": self.who.id, "v": self.version}
 
 
 def read(status: Object) -> list[Entry]:
     """The entries of a status. Raises ValueError for an id that is none."""
     rows: Objects = (status.get("inventory") or {}).get("entries") or []
-    return [Entry(Identity.parse(row["id"]), row["v"]) for row in rows]
+    return [Entry(ObjectRef.parse(row["id"]), row["v"]) for row in rows]
 
 
 def rows(entries: Iterable[Entry]) -> Object:
@@ -36,7 +37,7 @@ def rows(entries: Iterable[Entry]) -> Object:
 def missing(old: Iterable[Entry], new: Iterable[Entry]) -> list[Entry]:
     """Entries of `old` that `new` lacks, whatever their version, in the order in which they were applied."""
     still = {entry.who for entry in new}
-    return sorted((entry for entry in old if entry.who not in still), key=lambda entry: entry.who.order)
+    return sorted((entry for entry in old if entry.who not in still), key=lambda entry: order(entry.who))
 
 
 def merged(entries: list[Entry], others: Iterable[Entry]) -> list[Entry]:

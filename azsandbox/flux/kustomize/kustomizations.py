@@ -14,22 +14,23 @@ from azsandbox.flux.artifacts import Artifacts
 from azsandbox.flux.conditions import READY, RECONCILING
 from azsandbox.flux.durations import go_duration, seconds
 from azsandbox.flux.events import NORMAL, WARNING
-from azsandbox.flux.expressions import BadExpression
+from azsandbox.flux.expressions import BadExpression, HealthChecks
 from azsandbox.flux.flags import Flags
+from azsandbox.flux.kstatus import Rule, completed_job
 from azsandbox.flux.kustomize import access, decryption, dependencies, history, inventory, prune, sources
 from azsandbox.flux.kustomize.access import Access
 from azsandbox.flux.kustomize.application import Applied, ReconciliationFailed, apply
-from azsandbox.flux.kustomize.health import INTERVAL, HealthCheck, HealthExpressions, Unhealthy
-from azsandbox.flux.kustomize.identity import Identity, split_version
 from azsandbox.flux.kustomize.inventory import Entry
-from azsandbox.flux.kustomize.mapping import Mapping
 from azsandbox.flux.kustomize.overlay import BuildFailed, Built, Overlays
 from azsandbox.flux.kustomize.settings import Settings, retry_interval, timeout
 from azsandbox.flux.kustomize.settled import Settled
 from azsandbox.flux.kustomize.sources import GROUP, SOURCES, source_of
 from azsandbox.flux.kustomize.status import StatusWriter
 from azsandbox.flux.kustomize.tree import Tree, secure_join
+from azsandbox.flux.object_refs import ObjectRef, group_of
 from azsandbox.flux.reconciler import NEVER, FluxReconciler
+from azsandbox.flux.rest_mapping import RestMapping
+from azsandbox.flux.waiting import WaitFailed, wait_until_ready
 from azsandbox.kubernetes.errors import StatusError
 
 HEALTHY = "Healthy"
@@ -73,7 +74,7 @@ class Attempt:
     obj: Object
     writer: StatusWriter
     begun: float
-    expressions: HealthExpressions
+    health_checks: HealthChecks
     artifact: Object
 
     @property
@@ -93,6 +94,12 @@ class Attempt:
     @property
     def origin(self) -> str:
         return sources.origin_of(self.artifact)
+
+    def reader(self, group: str, kind: str) -> Rule | None:
+        """How the status of a kind is read: a Job must complete, and some have expressions of their own."""
+        if (group, kind) == ("batch", "Job"):
+            return completed_job
+        return self.health_checks.rule(group, kind)
 
     @property
     def is_new(self) -> bool:
@@ -116,7 +123,7 @@ class Kustomizations(FluxReconciler):
         super().__init__(client, informers, **options)
         self.settings = Settings.of(Flags(options.get("arguments", ())))
         self.workers = self.settings.concurrent
-        self.own = Access(self.client, Mapping(self.client))
+        self.own = Access(self.client, RestMapping(self.client))
         home, variables = self.flux.folder / "kustomize", self.flux.outbound.variables()
         artifacts = Artifacts(self.flux.storage, self.namespace)
         self.overlays = Overlays(artifacts, self.client, self.settings, self.namespace, home, variables)
@@ -190,11 +197,11 @@ class Kustomizations(FluxReconciler):
         after: float | None
         try:
             # 1. What can never go well is found first
-            expressions = self._expressions(obj)
+            health_checks = self._health_checks(obj)
 
             # 2. The source, its artifact, and what has to be ready before
             artifact = await self._artifact(obj)
-            attempt = Attempt(obj, writer, begun, expressions, artifact)
+            attempt = Attempt(obj, writer, begun, health_checks, artifact)
             await self._check_dependencies(attempt)
 
             # 3. The artifact is applied
@@ -280,10 +287,10 @@ class Kustomizations(FluxReconciler):
 
     # --- before the artifact is applied
 
-    def _expressions(self, obj: Object) -> HealthExpressions:
+    def _health_checks(self, obj: Object) -> HealthChecks:
         """Compiles the health checks of a spec. Raises Stalled."""
         try:
-            expressions = HealthExpressions(obj["spec"].get("healthCheckExprs") or [])
+            checks = HealthChecks(obj["spec"].get("healthCheckExprs") or [])
         except BadExpression as error:
             raise Stalled("InvalidCELExpression", f"{_TERMINAL}: {error}") from None
         if (obj["spec"].get("decryption") or {}).get("serviceAccountName") and not self.settings.workload_identity:
@@ -292,7 +299,7 @@ class Kustomizations(FluxReconciler):
                 "ObjectLevelWorkloadIdentity feature gate in the controller"
             )
             raise Stalled("FeatureGateDisabled", text, observed=False)
-        return expressions
+        return checks
 
     async def _artifact(self, obj: Object) -> Object:
         """The artifact of the source. Raises Waiting or Stalled."""
@@ -360,8 +367,7 @@ class Kustomizations(FluxReconciler):
 
             # 4. What differs from the cluster is applied
             await self._progress(attempt, "Detecting drift")
-            health = HealthCheck(to.client, to.mapping, attempt.expressions)
-            applied = await self._apply(attempt, built, to, health)
+            applied = await self._apply(attempt, built, to)
 
             # 5. What was applied is remembered, and what is no longer built is pruned
             old = inventory.read(status)
@@ -370,7 +376,7 @@ class Kustomizations(FluxReconciler):
             await self._prune(attempt, built, to, inventory.missing(old, new), new)
 
             # 6. Health
-            await self._check_health(attempt, built, applied, health)
+            await self._check_health(attempt, built, applied, to)
         finally:
             await to.close()
 
@@ -413,17 +419,17 @@ class Kustomizations(FluxReconciler):
         except access.NotSupported as error:
             raise Stalled(NOT_SUPPORTED, str(error)) from None
 
-    async def _apply(self, attempt: Attempt, built: Built, to: Access, health: HealthCheck) -> Applied:
+    async def _apply(self, attempt: Attempt, built: Built, to: Access) -> Applied:
         """Applies what was built, and tells what changed. Raises Failed."""
         obj = attempt.obj
         settled = self._settled.setdefault(obj["metadata"]["uid"], Settled()) if to.own else Settled()
         try:
-            applied = await apply(obj, built.objects, to, self.settings, settled, health, new=attempt.is_new)
+            applied = await apply(obj, built.objects, to, self.settings, settled, attempt.reader, new=attempt.is_new)
         except ReconciliationFailed as error:
             attempt.record(built, "ReconciliationFailed")
             raise Failed("ReconciliationFailed", str(error)) from None
         if applied.changes:
-            output = {change.who.subject: change.action for change in applied.changes}
+            output = {str(change.who): change.action for change in applied.changes}
             self.log(obj, "server-side apply completed", output=output, revision=attempt.revision)
         if applied.log:
             await self._event(obj, NORMAL, applied.log, attempt.revision, attempt.origin)
@@ -446,7 +452,7 @@ class Kustomizations(FluxReconciler):
         self.log(obj, f"garbage collection completed: {text}")
         await self._event(obj, NORMAL, text, attempt.revision, attempt.origin)
 
-    async def _check_health(self, attempt: Attempt, built: Built, applied: Applied, health: HealthCheck) -> None:
+    async def _check_health(self, attempt: Attempt, built: Built, applied: Applied, to: Access) -> None:
         """Waits for what the spec names. Raises Failed."""
         obj, spec = attempt.obj, attempt.spec
         wanted = applied.present if spec.get("wait") else _references(spec.get("healthChecks") or [])
@@ -459,11 +465,17 @@ class Kustomizations(FluxReconciler):
         conditions.mark_reconciling(obj, PROGRESSING, text)
         conditions.mark(obj, HEALTHY, "Unknown", PROGRESSING, text)
         await attempt.writer.write(obj)
-        health.finished, health.fail_fast = applied.finished, self.settings.fail_fast
-        itself = Identity(obj["metadata"]["namespace"], obj["metadata"]["name"], GROUP, self.kind)
         try:
-            await health.wait([who for who in wanted if who != itself], limit, INTERVAL)
-        except Unhealthy as error:
+            await wait_until_ready(
+                to.client,
+                to.mapping,
+                [ref for ref in wanted if ref != ObjectRef.of(obj)],
+                limit,
+                reader=attempt.reader,
+                fail_fast=self.settings.fail_fast,
+                vanishing=applied.finished,
+            )
+        except WaitFailed as error:
             reason = "HealthCheckFailed"
             conditions.mark(obj, HEALTHY, "False", reason, str(error))
             attempt.record(built, reason)
@@ -487,7 +499,7 @@ class Kustomizations(FluxReconciler):
         if not entries or not prune.deletes(spec):
             return
         if not await access.can_impersonate(self.own, obj, self.settings.default_account):
-            text = "unable to prune objects: \n" + "\n".join(entry.who.subject for entry in entries)
+            text = "unable to prune objects: \n" + "\n".join(str(entry.who) for entry in entries)
             self.log(obj, text, "error", error="skiping pruning, failed to find account to impersonate")
             await self._event(obj, WARNING, text, revision, origin)
             return
@@ -527,10 +539,10 @@ def _names_of(spec: Object, kind: str) -> set[str]:
     return found
 
 
-def _references(checks: Objects) -> list[Identity]:
+def _references(checks: Objects) -> list[ObjectRef]:
     """The objects of spec.healthChecks."""
     found = []
     for check in checks:
-        group, _ = split_version(check.get("apiVersion") or "apps/v1")
-        found.append(Identity(check.get("namespace") or "", check["name"], group, check["kind"]))
+        group = group_of(check.get("apiVersion") or "apps/v1")
+        found.append(ObjectRef(group, check["kind"], check.get("namespace") or "", check["name"]))
     return found

@@ -9,7 +9,9 @@ from azsandbox.controllers.client import KubeClient
 from azsandbox.flux.kustomize.apply import DELETED, GROUP, RECONCILE, SKIPPED, SSA, Change, owner_labels
 from azsandbox.flux.kustomize.drift import any_in_metadata
 from azsandbox.flux.kustomize.inventory import Entry
-from azsandbox.flux.kustomize.mapping import Mapping, NoMatch
+from azsandbox.flux.kustomize.ordering import join_version, order
+from azsandbox.flux.object_refs import ObjectRef
+from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.kubernetes.errors import StatusError
 
 _KEPT = {f"{GROUP}/prune": "disabled", RECONCILE: "disabled", SSA: "Ignore"}
@@ -31,19 +33,19 @@ def deletes(spec: dict[str, object]) -> bool:
 
 
 async def delete_all(
-    client: KubeClient, mapping: Mapping, entries: Iterable[Entry], name: str, namespace: str
+    client: KubeClient, mapping: RestMapping, entries: Iterable[Entry], name: str, namespace: str
 ) -> list[Change]:
     """Deletes entries of an inventory, last applied first; objects that another has taken over, and those that say so
     themselves, are left. Raises PruneError after it has tried all."""
     changes: list[Change] = []
     left: list[Entry] = []
     problems = ""
-    for entry in sorted(entries, key=lambda entry: entry.who.order, reverse=True):
+    for entry in sorted(entries, key=lambda entry: order(entry.who), reverse=True):
         try:
             action = await _delete(client, mapping, entry, owner_labels(name, namespace))
         except _NotDeleted as error:
             left.append(entry)
-            problems += f"{entry.who.subject} {error};"
+            problems += f"{entry.who} {error};"
         else:
             changes.append(Change(entry.who, entry.version, action))
     if problems:
@@ -51,14 +53,19 @@ async def delete_all(
     return changes
 
 
+async def _url(mapping: RestMapping, who: ObjectRef, version: str) -> str:
+    resource = await mapping.of(join_version(who.group, version), who.kind)
+    return resource.path(who.namespace, who.name)
+
+
 class _NotDeleted(Exception):
     """A deletion that failed; the message says in which step."""
 
 
-async def _delete(client: KubeClient, mapping: Mapping, entry: Entry, labels: dict[str, str]) -> str:
+async def _delete(client: KubeClient, mapping: RestMapping, entry: Entry, labels: dict[str, str]) -> str:
     """Deletes one object; returns what was done. Raises _NotDeleted."""
     try:
-        url = await mapping.path_of_entry(entry.who, entry.version)
+        url = await _url(mapping, entry.who, entry.version)
         existing = await client.find(url)
     except (StatusError, NoMatch) as error:
         raise _NotDeleted(f"query failed: {error}") from None
@@ -74,7 +81,7 @@ async def _delete(client: KubeClient, mapping: Mapping, entry: Entry, labels: di
     return DELETED
 
 
-async def wait_gone(client: KubeClient, mapping: Mapping, changes: Iterable[Change], seconds: float) -> None:
+async def wait_gone(client: KubeClient, mapping: RestMapping, changes: Iterable[Change], seconds: float) -> None:
     """Waits until what was deleted is gone. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         for change in changes:
@@ -82,7 +89,7 @@ async def wait_gone(client: KubeClient, mapping: Mapping, changes: Iterable[Chan
                 continue
             pause = 0.05
             try:
-                url = await mapping.path_of_entry(change.who, change.version)
+                url = await _url(mapping, change.who, change.version)
                 while await client.find(url) is not None:
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 2.0)

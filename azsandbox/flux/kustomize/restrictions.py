@@ -61,7 +61,7 @@ class _Walk:
             for path in _texts(content.get(kind)):
                 for named in _plugin_paths(self.tree, folder, path):
                     self._file(folder, named)
-                target = None if "\n" in path or path.startswith("/") else _joined(folder, path)
+                target = None if _is_inline(path) or path.startswith("/") else _joined(folder, path)
                 if target in self.tree.folders:
                     self.kustomization(str(target))
 
@@ -134,6 +134,11 @@ def _texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
+def _is_inline(text: str) -> bool:
+    """Whether an entry is a document itself rather than the path of one."""
+    return "\n" in text or isinstance(_parsed(text.encode()), dict)
+
+
 def _items(value: Any) -> list[Object]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
@@ -141,7 +146,7 @@ def _items(value: Any) -> list[Object]:
 def _files(content: Object) -> Iterator[str]:
     """Files that a kustomization names."""
     for kind in _FILE_LISTS:
-        yield from (text for text in _texts(content.get(kind)) if "\n" not in text)
+        yield from (text for text in _texts(content.get(kind)) if not _is_inline(text))
     for kind in ("patches", "patchesJson6902", "replacements"):
         yield from (str(item["path"]) for item in _items(content.get(kind)) if item.get("path"))
     for kind in ("configMapGenerator", "secretGenerator"):
@@ -155,7 +160,7 @@ def _files(content: Object) -> Iterator[str]:
 
 def _plugin_paths(tree: Tree, folder: str, text: str) -> Iterator[str]:
     """Files that the configuration of a builtin generator or transformer names, inline or in a file of its own."""
-    if "\n" in text:
+    if _is_inline(text):
         contents = [text.encode()]
     else:
         target = _joined(folder, text)

@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 from azsandbox.controllers.client import KubeClient, Object, Objects
-from azsandbox.flux.kustomize.identity import Identity, identity
-from azsandbox.flux.kustomize.mapping import Mapping, NoMatch
+from azsandbox.flux.object_refs import ObjectRef
+from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.kubernetes.errors import StatusError
 
 FEW = 5  # objects of one resource that are asked for one by one
@@ -39,7 +39,7 @@ def digest(manifest: Object) -> bytes:
 class Settled:
     """Of one Kustomization: by identity, the hash of its manifest and the fingerprint of the cluster's object."""
 
-    _known: dict[Identity, tuple[bytes, Any]] = field(default_factory=dict)
+    _known: dict[ObjectRef, tuple[bytes, Any]] = field(default_factory=dict)
     _checked: float = -1e9  # when every object was last looked at (time.monotonic)
 
     def checked(self) -> None:
@@ -50,36 +50,36 @@ class Settled:
         """Whether that was less than `seconds` ago."""
         return time.monotonic() - self._checked < seconds
 
-    def note(self, who: Identity, manifest: Object, existing: Object) -> None:
+    def note(self, who: ObjectRef, manifest: Object, existing: Object) -> None:
         """The cluster has what the manifest wants."""
         self._known[who] = digest(manifest), fingerprint(existing)
 
-    def forget(self, who: Identity) -> None:
+    def forget(self, who: ObjectRef) -> None:
         """Nothing is known of an object any more."""
         self._known.pop(who, None)
 
     async def unchanged(
-        self, manifests: Objects, client: KubeClient, mapping: Mapping, selector: str
-    ) -> dict[Identity, Object]:
+        self, manifests: Objects, client: KubeClient, mapping: RestMapping, selector: str
+    ) -> dict[ObjectRef, Object]:
         """The cluster's objects that are still as they were found, for manifests that are the same too.
 
         Objects of a kind are read in one list, by the labels (`selector`) that all of them have.
         """
-        same = [m for m in manifests if self._known.get(identity(m), (b"",))[0] == digest(m)]
+        same = [m for m in manifests if self._known.get(ObjectRef.of(m), (b"",))[0] == digest(m)]
         kinds = Counter((manifest["apiVersion"], manifest["kind"]) for manifest in same)
-        found: dict[Identity, Object] = {}
+        found: dict[ObjectRef, Object] = {}
         for (api_version, kind), count in kinds.items():
             if count < FEW:
                 continue
             try:
-                resource = await mapping.resource(api_version, kind)
+                resource = await mapping.of(api_version, kind)
                 listed = await client.list(resource.path(), labelSelector=selector)
             except (NoMatch, StatusError):
                 continue  # the apply says what is wrong
             for item in listed:
                 item.update(apiVersion=api_version, kind=kind)
-                who = identity(item)
+                who = ObjectRef.of(item)
                 if who in self._known and self._known[who][1] == fingerprint(item):
                     found[who] = item
-        wanted = {identity(manifest) for manifest in same}
+        wanted = {ObjectRef.of(manifest) for manifest in same}
         return {who: item for who, item in found.items() if who in wanted}

@@ -9,8 +9,9 @@ from typing import Any
 
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.flux.kustomize.envsubst import BadSubstitution, substitute
-from azsandbox.flux.kustomize.identity import split_version
 from azsandbox.flux.kustomize.manifests import parse
+from azsandbox.flux.kustomize.ordering import version_of
+from azsandbox.flux.object_refs import group_of
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.schema import yaml_text
 
@@ -26,7 +27,7 @@ class PostBuildError(Exception):
 
 def kind_text(obj: Object) -> str:
     """A kind as kustomize writes it: `Deployment.v1.apps`, `ConfigMap.v1.[noGrp]`."""
-    group, version = split_version(str(obj["apiVersion"]))
+    group, version = group_of(str(obj["apiVersion"])), version_of(str(obj["apiVersion"]))
     return f"{obj['kind']}.{version or '[noVer]'}.{group or '[noGrp]'}"
 
 
