@@ -133,7 +133,7 @@ class Kustomizations(FluxReconciler):
                 informers.of(SOURCES, sources.PLURALS[kind]).on_change(self._followed(kind))
         for kind, plural in (("ConfigMap", "configmaps"), ("Secret", "secrets")):
             if self.settings.watch_configs:
-                informers.of("v1", plural, self.settings.watch_configs).on_change(self._configured(kind))
+                informers.of("v1", plural, labelSelector=self.settings.watch_configs).on_change(self._configured(kind))
 
     # --- what else asks for a reconciliation
 
