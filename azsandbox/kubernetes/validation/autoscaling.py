@@ -6,7 +6,8 @@ from typing import Any
 
 from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.validation import formats, internal
+from azsandbox.kubernetes.schema import internal
+from azsandbox.kubernetes.validation import formats
 from azsandbox.kubernetes.validation.common import (
     NOT_POSITIVE,
     formatted,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.validation import formats, internal, volumes
+from azsandbox.kubernetes.schema import internal
+from azsandbox.kubernetes.validation import formats, volumes
 from azsandbox.kubernetes.validation.common import (
     INT32_MAX,
     PROTOCOLS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.validation import formats, internal
+from azsandbox.kubernetes.schema import internal
+from azsandbox.kubernetes.validation import formats
 from azsandbox.kubernetes.validation.common import formatted, label_selector, positive, supported
 from azsandbox.kubernetes.validation.errors import (
     Errors,
