@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from azsandbox.kubernetes import strategies
+from azsandbox.kubernetes import dropped_fields, strategies
 from azsandbox.kubernetes.request import Object, User
 from azsandbox.kubernetes.resources import Resource
 
@@ -220,6 +220,7 @@ def prepare_create(resource: Resource, obj: Object, *, user: User | None = None,
     `metadata.uid` must be set before, since a Job's selector is made of it.
     """
     kind, context = rule(resource), _context(user, now)
+    dropped_fields.drop(resource.group, resource.kind, obj, None)
     if resource.subresource("status") and not kind.keeps_status:
         _wipe_status(resource, obj, kind)
     meta = obj.setdefault("metadata", {})
@@ -246,6 +247,7 @@ def prepare_update(
     With a subresource only its part of `new` counts; for "status" that is the status.
     """
     kind, context = rule(resource), _context(user, now)
+    dropped_fields.drop(resource.group, resource.kind, new, old)
     meta, before = new.setdefault("metadata", {}), old.get("metadata") or {}
     _keep(meta, before, "generation")
     if subresource == "status" and resource.custom:
