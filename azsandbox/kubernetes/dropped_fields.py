@@ -91,6 +91,16 @@ def drop(group: str, kind: str, new: Object, old: Object | None) -> None:
         if holders and not (old and any(path[-1] in holder for path in paths for holder in _holders(old, path[:-1]))):
             for holder, name in holders:
                 del holder[name]
+            for path in paths:
+                _without_empty(new, path)
+
+
+def _without_empty(new: Object, path: tuple[str, ...]) -> None:
+    """A lifecycle of which nothing is left goes, too."""
+    if path[-2:-1] == ("lifecycle",):
+        for container in _holders(new, path[:-2]):
+            if container.get("lifecycle") == {}:
+                del container["lifecycle"]
 
 
 def _holders(value: Any, path: tuple[str, ...]) -> Iterator[Object]:

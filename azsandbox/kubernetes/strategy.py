@@ -71,7 +71,7 @@ RULES: dict[tuple[str, str], Rule] = {
         update=strategies.namespace_update,
         subresources={"finalize": strategies.namespace_finalize},
     ),
-    ("", "Node"): Rule(keeps_status=True, update=strategies.node_update),
+    ("", "Node"): Rule(keeps_status=True, create=strategies.node_create, update=strategies.node_update),
     ("", "PersistentVolume"): Rule(
         returns_deleted=True,
         create=strategies.volume_create,
@@ -129,7 +129,11 @@ RULES: dict[tuple[str, str], Rule] = {
         },
     ),
     ("coordination.k8s.io", "Lease"): Rule(create_on_update=True, unconditional_update=False),
-    ("discovery.k8s.io", "EndpointSlice"): Rule(("addressType", "endpoints", "ports", "metadata.labels")),
+    ("discovery.k8s.io", "EndpointSlice"): Rule(
+        ("addressType", "endpoints", "ports", "metadata.labels"),
+        create=strategies.endpoint_slice_create,
+        update=strategies.endpoint_slice_update,
+    ),
     ("flowcontrol.apiserver.k8s.io", "FlowSchema"): Rule(_SPEC, status_resets_metadata=True),
     ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): Rule(_SPEC, status_resets_metadata=True),
     ("networking.k8s.io", "Ingress"): Rule(_SPEC, empty_status={"loadBalancer": {}}),

@@ -44,9 +44,18 @@ def create(resource: Resource, obj: Object) -> Errors:
         return rule(obj) or metadata.on_create(meta, resource.namespaced, _ANY_NAME)
     name = metadata.name_format(resource.group, resource.kind)
     found = metadata.on_create(meta, resource.namespaced, name)
-    if not resource.custom:
+    if _knows_finalizers(resource):
         found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
     return found + rule(obj) if rule else found
+
+
+# kinds whose metadata is judged by the rules of every API, not by those of the core group
+_PLAIN_METADATA = frozenset({("coordination.k8s.io", "Lease")})
+
+
+def _knows_finalizers(resource: Resource) -> bool:
+    """Whether finalizers without a domain must be known ones."""
+    return not resource.custom and (resource.group, resource.kind) not in _PLAIN_METADATA
 
 
 _ANY_NAME = formats.path_segment  # every name that may stand in a path
@@ -64,5 +73,6 @@ def update(resource: Resource, new: Object, old: Object, subresource: str = "") 
     if not resource.custom and rule not in registry.METADATA_TOO:
         for part in metadata_parts.parts(resource.group, resource.kind, subresource):
             found += _create_metadata(resource, meta) if part == "create" else metadata.on_update(meta, before)
-            found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
+            if _knows_finalizers(resource):
+                found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
     return found + rule(new, old) if rule else found

@@ -134,7 +134,7 @@ def _backend(backend: Object, path: str) -> Errors:
 
 def _typed_reference(reference: Object, path: str) -> Errors:
     found: Errors = []
-    if reference.get("apiGroup"):
+    if reference.get("apiGroup") is not None:
         found += formatted(reference["apiGroup"], f"{path}.apiGroup", formats.dns_subdomain)
     for key in ("kind", "name"):
         found += named(reference.get(key), f"{path}.{key}", formats.path_segment)
@@ -182,13 +182,13 @@ def ingress_class(obj: Object) -> Errors:
     scope, namespace = parameters.get("scope"), parameters.get("namespace")
     if scope is None:
         return [*found, required(f"{path}.scope")]
-    if namespace is not None:
-        found += formatted(namespace, f"{path}.namespace", formats.dns_label)
     if scope not in ("Cluster", "Namespace"):
         return [*found, not_supported(f"{path}.scope", scope, ("Cluster", "Namespace"))]
-    if scope == "Namespace" and not namespace:
+    if scope == "Namespace" and namespace is None:
         found.append(required(f"{path}.namespace", "`parameters.scope` is set to 'Namespace'"))
-    if scope == "Cluster" and namespace:
+    elif scope == "Namespace":
+        found += formatted(namespace or "", f"{path}.namespace", formats.dns_label)
+    if scope == "Cluster" and namespace is not None:
         found.append(forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'"))
     return found
 
@@ -300,7 +300,10 @@ def cluster_role(obj: Object) -> Errors:
         text = "at least one clusterRoleSelector required if aggregationRule is non-nil"
         found += [] if selectors else [required(path, text)]
         for index, selector in enumerate(selectors):
-            found += label_selector(selector, f"{path}[{index}]")
+            faults = label_selector(selector, f"{path}[{index}]")
+            if faults:
+                faults.append(invalid(f"{path}[{index}]", None, "invalid label selector."))
+            found += faults
     return found
 
 

@@ -8,7 +8,7 @@ from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.request import Object
 from azsandbox.kubernetes.schema import internal
 from azsandbox.kubernetes.strategies import same
-from azsandbox.kubernetes.validation import formats, metadata, volumes
+from azsandbox.kubernetes.validation import formats, metadata, volume_sources, volumes
 from azsandbox.kubernetes.validation.common import (
     NOT_POSITIVE,
     formatted,
@@ -164,32 +164,6 @@ def claim_status(new: Object, old: Object) -> Errors:
     return found
 
 
-_VOLUME_CHECKS: dict[str, volumes.Check] = {
-    "hostPath": volumes.host_path,
-    "gcePersistentDisk": volumes.requires("pdName"),
-    "awsElasticBlockStore": volumes.requires("volumeID"),
-    "glusterfs": volumes.requires("endpoints", "path"),
-    "flocker": volumes.requires(),
-    "nfs": volumes.nfs,
-    "rbd": volumes.requires("monitors", "image"),
-    "quobyte": volumes.requires("registry", "volume"),
-    "cephfs": volumes.requires("monitors"),
-    "iscsi": volumes.requires("targetPortal", "iqn"),
-    "cinder": volumes.requires("volumeID"),
-    "fc": volumes.requires(),
-    "flexVolume": volumes.requires("driver"),
-    "azureFile": volumes.azure_file,
-    "vsphereVolume": volumes.requires("volumePath"),
-    "photonPersistentDisk": volumes.requires("pdID"),
-    "portworxVolume": volumes.requires("volumeID"),
-    "azureDisk": volumes.azure_disk,
-    "scaleIO": volumes.requires("gateway", "system", "volumeName"),
-}
-
-
-_PATHS = {"gcePersistentDisk": "persistentDisk"}  # what errors call a field, where that is not its name
-
-
 @on_create("", "PersistentVolume")
 def volume(obj: Object) -> Errors:
     return persistent_volume_spec(obj.get("spec") or {}, "spec")
@@ -245,11 +219,38 @@ def _capacity(capacity: Object, path: str) -> Errors:
     return found
 
 
+# in the order in which Kubernetes looks for them
+_ORDER = [
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+]
+
+
 def _volume_source(spec: Object, path: str) -> Errors:
     found: Errors = []
     count = 0
-    checks = {**_VOLUME_CHECKS, "local": _local, "storageos": volumes.requires("volumeName"), "csi": _csi}
-    for key, check in checks.items():
+    own = {"hostPath": volumes.host_path, "local": _local, "csi": _csi}
+    for key in _ORDER:
         if spec.get(key) is None:
             continue
         if count and key != "flexVolume":
@@ -257,7 +258,8 @@ def _volume_source(spec: Object, path: str) -> Errors:
             found.append(forbidden(f"{path}.{name}", "may not specify more than 1 volume type"))
             continue
         count += 1
-        found += check(spec[key], f"{path}.{_PATHS.get(key, key)}")
+        check = own.get(key) or volume_sources.OF_PERSISTENT_VOLUMES[key]
+        found += check(spec[key], f"{path}.{volume_sources.PATHS.get(key, key)}")
         if key == "local" and spec.get("nodeAffinity") is None:
             found.append(required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
     return found if count else [required(path, "must specify a volume type")]

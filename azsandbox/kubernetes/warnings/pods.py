@@ -7,6 +7,7 @@ from typing import Any
 from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.request import Object
 from azsandbox.kubernetes.validation.containers import each
+from azsandbox.kubernetes.validation.errors import quoted
 from azsandbox.kubernetes.warnings import addresses, node_labels, volume_paths
 
 _ANNOTATIONS = {
@@ -113,15 +114,15 @@ def of_claim_spec(spec: Object, path: str) -> list[str]:
 
 
 def _repeated(spec: Object, key: str, name: str, prefix: str) -> list[str]:
-    found = []
     values = [item.get(name) or "" for item in spec.get(key) or []]
-    for index, value in enumerate(values):
-        here = f"{prefix}spec.{key}[{index}].{name}"
-        if value in values[:index]:
-            word = "duplicate ip" if name == "ip" else "duplicate name"
-            found.append(f'{here}: {word} "{value}"')
-        if key == "imagePullSecrets" and not value:
-            found.append(f'{here}: invalid empty name ""')
+    where = f"{prefix}spec.{key}"
+    found = [
+        f"{where}[{index}].{name}: duplicate {name} {quoted(value)}"
+        for index, value in enumerate(values)
+        if value in values[:index]
+    ]
+    if key == "imagePullSecrets":
+        found += [f'{where}[{index}].{name}: invalid empty name ""' for index, value in enumerate(values) if not value]
     return found
 
 
