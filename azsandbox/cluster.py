@@ -59,6 +59,16 @@ class Cluster:
         self._informers: Informers | None = None
 
     @property
+    def options(self) -> dict[str, Any]:
+        """What its controllers are given."""
+        return dict(self._options)
+
+    def add(self, controller: type[Controller], **options: Any) -> None:
+        """One more controller, and options for it; before the cluster starts."""
+        self._controllers = [*self._controllers, controller]
+        self._options = {**self._options, **options}
+
+    @property
     def url(self) -> str:
         """Where clients on this machine reach it."""
         return f"https://127.0.0.1:{self.port}"
@@ -166,9 +176,8 @@ def all_controllers() -> list[type[Controller]]:
     from azsandbox.controllers.cluster_controllers import CONTROLLERS_CLUSTER
     from azsandbox.controllers.workloads import CONTROLLERS_WORKLOADS
     from azsandbox.flux.processes import FluxProcesses
-    from azsandbox.policy.processes import GatekeeperProcesses
 
-    return [*CONTROLLERS_CLUSTER, *CONTROLLERS_WORKLOADS, FluxProcesses, GatekeeperProcesses]
+    return [*CONTROLLERS_CLUSTER, *CONTROLLERS_WORKLOADS, FluxProcesses]
 
 
 async def run_controllers(transport: Transport, options: dict[str, Any]) -> None:
@@ -211,12 +220,11 @@ async def run_bare(
     *,
     controllers: bool = True,
     flux: bool = False,
-    gatekeeper: bool = False,
 ) -> None:
     """A bare cluster in the foreground, until cancelled: no ARM, nothing of AKS, state in memory.
 
     Without `controllers` it is an API server alone, for controllers that come over the network. With `flux` Flux is
-    installed in it, and its controllers act as soon as a node has their pods; with `gatekeeper` so is Gatekeeper.
+    installed in it, and its controllers act as soon as a node has their pods.
     """
     from azsandbox.certificates import Authority
     from azsandbox.flux.runtime import FluxRuntime
@@ -235,10 +243,6 @@ async def run_bare(
                 from azsandbox.flux.installation import install
 
                 await install(cluster.client)
-            if gatekeeper:
-                from azsandbox.policy import installation
-
-                await installation.install(cluster.client)
             write_private(kubeconfig, cluster.kubeconfig())
             if ready:
                 ready.set()

@@ -11,6 +11,7 @@ from azsandbox.arm.providers.authorization.assignments import assignment
 from azsandbox.arm.resources import Document, Stored
 
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
+EXTENSIONS = "Microsoft.KubernetesConfiguration/extensions"
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 
 
@@ -100,13 +101,35 @@ def remove(arm: Any, id_: str) -> None:
         arm.resources.delete(found.id)
 
 
+def ensure_extension(arm: Any, stored: Stored, extension: str) -> Document:
+    """The identity that AKS gives an extension, made if it is not there, as the extension shows it.
+
+    That there is one in the node resource group is from Azure/AKS issue 4359; its name is the sandbox's own.
+    """
+    name = _of_extension(stored, extension)
+    _ensure_identity(arm, stored, name)
+    found = arm.resources.get(_id(stored, name))
+    return {"principalId": found.properties["principalId"], "tenantId": None, "type": None}
+
+
+def remove_extension(arm: Any, stored: Stored, extension: str) -> None:
+    """Deletes the identity of an extension."""
+    remove(arm, _id(stored, _of_extension(stored, extension)))
+
+
 def remove_all(arm: Any, stored: Stored) -> None:
     """Deletes the cluster's identities from the directory."""
     for name in wanted(stored).values():
         remove(arm, _id(stored, name))
+    for extension in arm.resources.children(stored.id, EXTENSIONS):
+        remove_extension(arm, stored, extension.name)
     identity = stored.body.get("identity") or {}
     if identity.get("principalId"):
         arm.services.entra.directory.delete(identity["principalId"])
+
+
+def _of_extension(stored: Stored, extension: str) -> str:
+    return f"ext-{extension}-{stored.name.lower()}"
 
 
 def _id(stored: Stored, name: str) -> str:

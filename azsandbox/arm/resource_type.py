@@ -91,6 +91,10 @@ class ResourceType:
     def written(self, call: Call, stored: Stored) -> None:
         """Runs in the transaction that writes the resource, for what must be stored with it. Must not raise."""
 
+    def headers(self, call: Call) -> dict[str, str]:
+        """Headers that every answer about the type carries, refusals too."""
+        return {}
+
     # --- requests
 
     async def get(self, call: Call) -> Answer:

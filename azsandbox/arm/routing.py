@@ -43,6 +43,7 @@ async def dispatch(call: Call, type_: ResourceType, name: str) -> Answer:
     """Hands a resolved call to its type's handler."""
     target = call.target
     assert target is not None
+    call.answer_headers |= type_.headers(call)
     if name:
         if call.method != "POST":
             raise errors.method_not_allowed(call.method, f"{type_.full_name}/{name}")

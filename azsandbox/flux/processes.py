@@ -22,20 +22,17 @@ PAUSE = 1.0  # seconds before a reconciler that died starts again
 class FluxProcess:
     """The reconcilers of one controller, with caches of their own as a process has."""
 
-    def __init__(self, program: str, client: KubeClient, options: dict[str, Any]) -> None:
-        from azsandbox.flux.reconcilers import reconcilers_of
-
+    def __init__(
+        self, program: str, kinds: list[type[Controller]], client: KubeClient, options: dict[str, Any]
+    ) -> None:
         self.program = program
-        self.arguments: tuple[str, ...] = options["arguments"]
         account = f"system:serviceaccount:{options['namespace']}:{program}"
         self.client = client.acting_as(
             account, ("system:serviceaccounts", f"system:serviceaccounts:{options['namespace']}")
         )
         self.informers = Informers(self.client)
         self.options = options
-        self.tasks = [
-            asyncio.create_task(self._run(kind), name=f"{program} {kind.__name__}") for kind in reconcilers_of(program)
-        ]
+        self.tasks = [asyncio.create_task(self._run(kind), name=f"{program} {kind.__name__}") for kind in kinds]
         self._say("starting manager")
 
     def _say(self, message: str) -> None:
@@ -73,19 +70,29 @@ class FluxProcesses(Controller):
         self.deployments = informers.of("apps/v1", "deployments")
         self.follow(self.deployments)
 
+    def program(self, deployment: Object | None) -> str:
+        """The controller of Flux that a Deployment runs, or empty."""
+        images = [image for image in images_of(deployment) if "fluxcd/" in image]
+        return next((p for p in map(program_of, images) if p in facts.controllers()), "")
+
+    def reconcilers(self, program: str) -> list[type[Controller]]:
+        """What runs in the process of a controller."""
+        from azsandbox.flux.reconcilers import reconcilers_of
+
+        return reconcilers_of(program)
+
     async def reconcile(self, key: str) -> None:
         """Starts or stops what a Deployment stands for."""
         deployment = self.deployments.get(key)
-        program, arguments = _program(deployment)
+        program = self.program(deployment)
         available = bool(deployment and (deployment.get("status") or {}).get("availableReplicas"))
         running = self.processes.get(key)
-        if running is not None and not (available and (program, arguments) == (running.program, running.arguments)):
+        if running is not None and not (available and program == running.program):
             del self.processes[key]
             await running.stop()
-            running = None
-        if running is None and available and program and deployment:
-            options = {**self.options, "namespace": deployment["metadata"]["namespace"], "arguments": arguments}
-            self.processes[key] = FluxProcess(program, self.client, options)
+        elif running is None and available and program and deployment:
+            options = {**self.options, "namespace": deployment["metadata"]["namespace"]}
+            self.processes[key] = FluxProcess(program, self.reconcilers(program), self.client, options)
 
     async def run(self) -> None:
         if "flux" not in self.options:  # whoever runs the controllers gave them no place to keep artifacts
@@ -97,10 +104,7 @@ class FluxProcesses(Controller):
             self.processes.clear()
 
 
-def _program(deployment: Object | None) -> tuple[str, tuple[str, ...]]:
-    """The controller of Flux that a Deployment runs, or empty, and the arguments that it gives it."""
-    for container in deployment["spec"]["template"]["spec"]["containers"] if deployment else ():
-        program = program_of(container["image"]) if "fluxcd/" in container["image"] else ""
-        if program in facts.controllers():
-            return program, tuple(container.get("args") or ())
-    return "", ()
+def images_of(deployment: Object | None) -> list[str]:
+    """The images of a Deployment's containers."""
+    containers = deployment["spec"]["template"]["spec"]["containers"] if deployment else []
+    return [container["image"] for container in containers]

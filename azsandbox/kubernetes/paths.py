@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.request import Request
 from azsandbox.kubernetes.resources import ResourceTable
 
@@ -9,25 +10,27 @@ VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"
 
 
 def resolve(request: Request, resources: ResourceTable) -> bool:
-    """Fills in what `request` asks for. False if its path is not one of resources (discovery, health …)."""
+    """Fills in what `request` asks for. False if its path is not one of resources (discovery, health …).
+
+    Raises StatusError 404 for a resource that is not served.
+    """
     parts = request.path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
-    elif parts[0] == "apis" and len(parts) > 3 and parts[1]:
+    elif parts[0] == "apis" and len(parts) > 3:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return False
-    if request.path.startswith("//") or not resources.versions(group):
+    if "" in rest:
         return False
-    if not version or "" in rest:  # a doubled slash
-        request.unknown = (group, version, "")
-        return True
     watch = rest[0] == "watch"  # the deprecated /api/v1/watch/…
     if watch:
         rest = rest[1:]
     if len(rest) >= 3 and rest[0] == "namespaces" and rest[2] not in ("status", "finalize"):
         request.namespace, rest = rest[1], rest[2:]
     if not rest:
+        return False
+    if not resources.versions(group):
         return False
     resource = resources.find(group, version, rest[0])
     request.name = rest[1] if len(rest) > 1 else ""
@@ -47,5 +50,8 @@ def resolve(request: Request, resources: ResourceTable) -> bool:
         return True
     request.resource = resource
     if resource.namespaced is False and request.namespace:
-        request.unknown = (group, version, rest[0])  # nothing is installed at such a path
+        if resource.custom:
+            request.unknown = (group, version, rest[0])  # nothing is installed at such a path
+            return True
+        raise errors.page_not_found()
     return True

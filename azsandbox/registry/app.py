@@ -15,6 +15,7 @@ from azsandbox.registry import acr_endpoints as acr
 from azsandbox.registry import blob_endpoints as blobs
 from azsandbox.registry import errors, oauth2, web
 from azsandbox.registry import manifest_endpoints as manifests
+from azsandbox.registry.access import Permissions
 from azsandbox.registry.authentication import authorize
 from azsandbox.registry.call import Call
 from azsandbox.registry.errors import RegistryError
@@ -97,7 +98,7 @@ class DataPlane:
 
     def __init__(self, registries: Registries) -> None:
         self.registries = registries
-        self.permissions = registries.permissions
+        self.permissions = Permissions(registries)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -147,7 +148,7 @@ class DataPlane:
             grant = Grant("registry", "catalog", ("*",))
             registry = place.whole()
             allows = authorize(request, place, self.permissions, grant, grant)
-            return await handler(Call(request, registry.content, registry.login_server, "", "", allows))
+            return await handler(Call(request, registry, "", "", allows))
         enough, wanted = (Grant("repository", name, tuple(text.split(","))) for text in (action, asked))
         allows = authorize(request, place, self.permissions, wanted, enough)
         registry, repository = place.locate(name)
@@ -155,7 +156,7 @@ class DataPlane:
             check_network(registry)
             if request.path.startswith("/acr/"):
                 place.whole()
-        return await handler(Call(request, registry.content, registry.login_server, name, repository, allows), **words)
+        return await handler(Call(request, registry, name, repository, allows), **words)
 
     def _place(self, request: Request) -> Place:
         host = host_name(request.host)

@@ -13,6 +13,7 @@ def built_in() -> list[Provider]:
     from azsandbox.arm.providers.containerservice import ContainerService
     from azsandbox.arm.providers.features import Features
     from azsandbox.arm.providers.insights import Insights
+    from azsandbox.arm.providers.kubernetesconfiguration import KubernetesConfiguration
     from azsandbox.arm.providers.managedidentity import ManagedIdentity
     from azsandbox.arm.providers.network import Network
     from azsandbox.arm.providers.operationalinsights import OperationalInsights
@@ -29,4 +30,5 @@ def built_in() -> list[Provider]:
         Compute(),
         ContainerRegistry(),
         ContainerService(),
+        KubernetesConfiguration(),
     ]

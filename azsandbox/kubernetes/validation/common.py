@@ -132,8 +132,7 @@ def shown_selector(selector: Object | None) -> Any:
         out["matchLabels"] = dict(sorted(selector["matchLabels"].items()))
     if selector.get("matchExpressions"):
         out["matchExpressions"] = [
-            {key: item.get(key) or "" for key in ("key", "operator")}
-            | ({"values": item["values"]} if item.get("values") else {})
+            {key: item[key] for key in ("key", "operator", "values") if item.get(key)}
             for item in selector["matchExpressions"]
         ]
     return out

@@ -1,0 +1,55 @@
+"""How an operation on a Flux configuration waits for the agent in the cluster, also after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+from azsandbox.arm import errors
+from azsandbox.arm.operations import Work
+from azsandbox.arm.providers.kubernetesconfiguration.base import cluster_of
+from azsandbox.arm.providers.kubernetesconfiguration.data_plane import DataPlane
+from azsandbox.arm.resources import Stored
+
+ENDED = ("Succeeded", "Failed")
+
+
+async def applied(work: Work) -> None:
+    """Waits until the agent has told how it went. Raises ArmError for a failure.
+
+    There is no limit to it: without an agent, which is before the extension is there, it waits (recorded).
+    """
+
+    def told(stored: Stored) -> bool:
+        report = stored.private.get("report") or {}
+        return report.get("operation") == work.operation.id and report.get("state") in ENDED
+
+    stored = await _until(work, told)
+    report = (stored.private.get("report") or {}) if stored else {}
+    if report.get("state") == "Failed":
+        raise errors.ArmError(400, "FluxConfigurationOperationFailed", report["message"])
+    await work.wait()
+
+
+async def withdrawn(work: Work) -> None:
+    """Waits until the agent has taken the configuration out of the cluster; where no agent can be, there is nothing."""
+
+    def gone(stored: Stored) -> bool:
+        cluster = cluster_of(work.arm, stored.id)
+        return bool(stored.private.get("withdrawn")) or cluster is None or not DataPlane(work.arm, cluster.id).serves()
+
+    await _until(work, gone)
+    await work.wait()
+
+
+async def _until(work: Work, seen: Callable[[Stored], bool]) -> Stored | None:
+    """Waits until `seen` is true of the configuration; returns it, or None when it has gone."""
+    cluster = cluster_of(work.arm, work.operation.resource)
+    if cluster is None:
+        return None
+    with closing(DataPlane(work.arm, cluster.id).watch()) as changes:
+        while True:
+            stored = work.resource
+            if stored is None or seen(stored):
+                return stored
+            await changes.next()
