@@ -176,8 +176,9 @@ def all_controllers() -> list[type[Controller]]:
     from azsandbox.controllers.cluster_controllers import CONTROLLERS_CLUSTER
     from azsandbox.controllers.workloads import CONTROLLERS_WORKLOADS
     from azsandbox.flux.processes import FluxProcesses
+    from azsandbox.policy.processes import GatekeeperProcesses
 
-    return [*CONTROLLERS_CLUSTER, *CONTROLLERS_WORKLOADS, FluxProcesses]
+    return [*CONTROLLERS_CLUSTER, *CONTROLLERS_WORKLOADS, FluxProcesses, GatekeeperProcesses]
 
 
 async def run_controllers(transport: Transport, options: dict[str, Any]) -> None:
@@ -220,11 +221,12 @@ async def run_bare(
     *,
     controllers: bool = True,
     flux: bool = False,
+    gatekeeper: bool = False,
 ) -> None:
     """A bare cluster in the foreground, until cancelled: no ARM, nothing of AKS, state in memory.
 
     Without `controllers` it is an API server alone, for controllers that come over the network. With `flux` Flux is
-    installed in it, and its controllers act as soon as a node has their pods.
+    installed in it, and its controllers act as soon as a node has their pods; with `gatekeeper` so is Gatekeeper.
     """
     from azsandbox.certificates import Authority
     from azsandbox.flux.runtime import FluxRuntime
@@ -243,6 +245,10 @@ async def run_bare(
                 from azsandbox.flux.installation import install
 
                 await install(cluster.client)
+            if gatekeeper:
+                from azsandbox.policy import installation
+
+                await installation.install(cluster.client)
             write_private(kubeconfig, cluster.kubeconfig())
             if ready:
                 ready.set()

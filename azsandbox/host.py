@@ -41,6 +41,18 @@ log = logging.getLogger("azsandbox.host")
 
 ADDRESS = "127.0.0.1"
 PORTS = range(20000, 32000)  # below the ephemeral range, so that no outgoing connection holds a port when we come back
+# public registries and chart repositories (data/registry; a test compares)
+PUBLIC_REGISTRIES = (
+    "docker.io",
+    "ghcr.io",
+    "index.docker.io",
+    "kubereboot.github.io",
+    "mcr.microsoft.com",
+    "registry-1.docker.io",
+    "registry.hub.docker.com",
+    "registry.k8s.io",
+    "stefanprodan.github.io",
+)
 GIT_HOSTS = ("github.com", "api.github.com", "raw.githubusercontent.com")
 CLUSTER_HOSTS = ".azmk8s.io"  # <prefix>.hcp.<region>.azmk8s.io, and private clusters' names
 KEEP_ALIVE_SECONDS = 120
@@ -123,6 +135,13 @@ class Host:
         from azsandbox.registry import DataPlane
 
         return DataPlane(self.registries)
+
+    @cached_property
+    def public_registries(self) -> App:
+        """The application of the public registries and chart repositories that the kit knows."""
+        from azsandbox.registry import PublicRegistries
+
+        return PublicRegistries(self.registries)
 
     @property
     def git(self) -> GitHost:
@@ -247,6 +266,9 @@ class Host:
         async def registry(scope: Scope, receive: Receive, send: Send) -> None:
             await self.data_plane(scope, receive, send)
 
+        async def public(scope: Scope, receive: Receive, send: Send) -> None:
+            await self.public_registries(scope, receive, send)
+
         all_of_them = endpoint(arm, entra, git, registry)
         for name in ("localhost", ADDRESS, "::1"):
             self.dispatch.serve(name, all_of_them)
@@ -256,6 +278,8 @@ class Host:
         for name in ("login.microsoftonline.com", "graph.microsoft.com", "169.254.169.254"):
             self.dispatch.serve(name, entra)
         self.dispatch.serve("*.azurecr.io", registry)
+        for name in PUBLIC_REGISTRIES:
+            self.dispatch.serve(name, public)
 
     # --- listening
 

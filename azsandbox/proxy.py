@@ -111,10 +111,10 @@ class ProxyConnection(asyncio.Protocol):
         if transport is None:
             return
         context = self.proxy.authority.context(host)
-        server = self.proxy.http()
+        server, early = self.proxy.http(), Early()
         transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         try:
-            secure = await asyncio.get_running_loop().start_tls(transport, server, context, server_side=True)
+            secure = await asyncio.get_running_loop().start_tls(transport, early, context, server_side=True)
         except (OSError, EOFError) as error:
             log.warning(
                 "TLS with a client for %s failed (%s): does it trust the sandbox's authority (REQUESTS_CA_BUNDLE, "
@@ -124,8 +124,14 @@ class ProxyConnection(asyncio.Protocol):
             )
             transport.abort()
             return
-        if secure is not None:
-            server.connection_made(secure)  # start_tls leaves this to its caller
+        if secure is None:
+            return
+        secure.set_protocol(server)
+        server.connection_made(secure)  # start_tls leaves this to its caller
+        if early.data:
+            server.data_received(early.data)
+        if early.lost:
+            server.connection_lost(early.error)
 
     async def _tunnel(self, host: str, port: int, first: bytes = b"") -> None:
         transport = self.transport
@@ -208,6 +214,21 @@ class ProxyConnection(asyncio.Protocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+class Early(asyncio.Protocol):
+    """Keeps what a client sends right behind its last word of the handshake, until the server has the connection."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.lost = False
+        self.error: Exception | None = None
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost, self.error = True, exc
 
 
 class Splice(asyncio.Protocol):

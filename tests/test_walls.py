@@ -85,7 +85,8 @@ def test_notebooks_carry_no_outputs() -> None:
     assert carrying == []
 
 
-TEMPLATES = ROOT / "labkit/data/gitops/repository"  # what a learner's repository begins with
+# what a learner's repository begins with, and the charts, whose versions are in data/registry/charts.json
+TEMPLATES = {ROOT / "labkit/data/gitops/repository", ROOT / "azsandbox/data/charts"}
 
 
 def test_facts_name_their_source_and_date() -> None:
@@ -94,7 +95,7 @@ def test_facts_name_their_source_and_date() -> None:
         for file in sorted((ROOT / package / "data").rglob("*")):
             if file.suffix not in (".json", ".yaml", ".toml") or file.name in AS_SERVED | NO_FACTS:
                 continue
-            if TEMPLATES in file.parents:
+            if TEMPLATES & set(file.parents):
                 continue
             text = file.read_text()
             if "source" not in text.lower() or not re.search(r"20\d\d-\d\d(-\d\d)?", text):

@@ -18,6 +18,9 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--no-controllers", action="store_true", help="only the API server: nothing schedules or runs")
     parser.add_argument("--flux", action="store_true", help="with Flux installed: its definitions and controllers")
+    parser.add_argument(
+        "--gatekeeper", action="store_true", help="with Gatekeeper installed: templates, constraints, audit"
+    )
     parser.set_defaults(run=run)
 
 
@@ -28,17 +31,26 @@ def run(options: argparse.Namespace) -> int:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(
-            _serve(options.nodes, Path(options.kubeconfig), options.port, not options.no_controllers, options.flux)
-        )
+        runner.run(_serve(options))
     return 0
 
 
-async def _serve(nodes: int, kubeconfig: Path, port: int, controllers: bool, flux: bool) -> None:
+async def _serve(options: argparse.Namespace) -> None:
     from azsandbox.cluster import run_bare
 
+    kubeconfig, port = Path(options.kubeconfig), options.port
+
     ready = asyncio.Event()
-    task = asyncio.create_task(run_bare(nodes, kubeconfig, port, ready, controllers=controllers, flux=flux))
+    bare = run_bare(
+        options.nodes,
+        kubeconfig,
+        port,
+        ready,
+        controllers=not options.no_controllers,
+        flux=options.flux,
+        gatekeeper=options.gatekeeper,
+    )
+    task = asyncio.create_task(bare)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     announced = asyncio.create_task(_announce(ready, kubeconfig))

@@ -48,7 +48,7 @@ class MetricsServer:
             raise errors.method_not_allowed()
         if resource.namespaced and request.name and not request.namespace:
             raise errors.method_not_allowed()
-        accepted = negotiation.accepted(request)
+        accepted = negotiation.accepted(request, custom=True)
         items = await self._nodes(request) if resource.name == "nodes" else await self._pods(request)
         gvk: Object = {"kind": resource.kind, "apiVersion": API}
         if request.name:

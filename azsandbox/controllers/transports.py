@@ -50,18 +50,33 @@ def _bytes(response: Response) -> bytes:
 
 
 class Network:
-    """To the server that a kubeconfig names, with its client certificate or token."""
+    """To the server that a kubeconfig names, with its client certificate or token.
+
+    `proxy` is a proxy to go through, and `ca` a file of authorities to trust besides those of the kubeconfig.
+    """
 
     def __init__(self, kubeconfig: Path, context: str = "") -> None:
         import yaml  # only a controller on its own needs it
 
-        config = yaml.safe_load(kubeconfig.read_text())
+        self._read(yaml.safe_load(kubeconfig.read_text()), context, "", None)
+
+    @classmethod
+    def of(cls, config: dict[str, Any], proxy: str = "", ca: Path | None = None) -> Network:
+        """By a kubeconfig that was read already. Raises KeyError or ValueError for one that names no server."""
+        network = cls.__new__(cls)
+        network._read(config, "", proxy, ca)
+        return network
+
+    def _read(self, config: dict[str, Any], context: str, proxy: str, ca: Path | None) -> None:
         current = _named(config["contexts"], context or config["current-context"])["context"]
         cluster = _named(config["clusters"], current["cluster"])["cluster"]
         user = _named(config.get("users") or [], current["user"]).get("user") or {}
         self.server: str = cluster["server"].rstrip("/")
         self._headers = {"authorization": f"Bearer {user['token']}"} if user.get("token") else {}
         self._ssl = _ssl_context(cluster, user)
+        if ca is not None and "certificate-authority-data" not in cluster:
+            self._ssl.load_verify_locations(ca)
+        self._proxy = proxy
         self._client: httpx.AsyncClient | None = None
 
     @property
@@ -71,7 +86,9 @@ class Network:
 
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
             timeout = httpx.Timeout(30, read=None, pool=None)
-            self._client = httpx.AsyncClient(verify=self._ssl, timeout=timeout, limits=limits, trust_env=False)
+            self._client = httpx.AsyncClient(
+                verify=self._ssl, timeout=timeout, limits=limits, trust_env=False, proxy=self._proxy or None
+            )
         return self._client
 
     async def send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:

@@ -6,16 +6,14 @@ Rules and texts: fluxcd/pkg/runtime/cel.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from azsandbox.controllers.client import Object, Objects
 from azsandbox.flux.kstatus import Result, Rule, Status, is_generation_observed
 from azsandbox.flux.object_refs import group_of
-from azsandbox.kubernetes.schema.cel import CelError, Program, compiled
 
-_NAME = re.compile(r"(?<![\w.?])[A-Za-z_]\w*")
-_STRING = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
-_UNBOUND = re.compile(r'No value with name "(.*?)" found in Activation')
+_UNDECLARED = re.compile(r"undeclared reference to '([A-Za-z_]\w*)(?:\.[\w.]+)?'")
 
 
 class BadExpression(ValueError):
@@ -27,26 +25,102 @@ class FailedExpression(RuntimeError):
 
 
 class Expression:
-    """A CEL expression over `variables`; without them, over whatever names it has (parsed, not checked)."""
+    """A CEL expression over `variables`, each an object; without them, over whatever names it has.
+
+    With variables it is checked when it is made, and must be sure to give a boolean.
+    """
 
     def __init__(self, text: str, variables: tuple[str, ...] = ()) -> None:
         self.text = text
-        names = variables or tuple(sorted(set(_NAME.findall(_STRING.sub("", text)))))
         try:
-            self.program: Program = compiled(text, names)
-        except CelError as error:
-            raise BadExpression(f"failed to parse the CEL expression '{text}': {error}") from None
+            self.program, self.names = _checked(text, variables) if variables else _parsed(text)
+        except RuntimeError as error:
+            raise BadExpression(f"failed to parse the CEL expression '{text}': {_words(str(error))}") from None
+        if variables:
+            kind = str(self.program.return_type()).lower()
+            if kind != "bool":
+                raise BadExpression(f"CEL expression output type mismatch: expected bool, got {kind}")
 
     def is_true(self, values: dict[str, Any]) -> bool:
         """Whether the expression is true of some values. Raises FailedExpression."""
+        from cel_expr_python import cel
+
+        missing = [name for name in self.names if name not in values]
+        error = ""
         try:
-            found = self.program.run(values)
-        except CelError as error:
-            text = _UNBOUND.sub(r"no such attribute(s): \1", str(error))
-            raise FailedExpression(f"failed to evaluate the CEL expression '{self.text}': {text}") from None
-        if not isinstance(found, bool):
+            found = self.program.eval(data={name: values[name] for name in self.names if name in values})
+            if found.type() == cel.Type.ERROR:
+                error = str(found.value())
+        except RuntimeError as problem:
+            error = str(problem)
+        if error:
+            said = f"no such attribute(s): {self._reference(missing[0])}" if missing else _words(error)
+            raise FailedExpression(f"failed to evaluate the CEL expression '{self.text}': {said}")
+        value = found.plain_value()
+        if not isinstance(value, bool):
             raise FailedExpression(f"failed to evaluate CEL expression as boolean: '{self.text}'")
-        return found
+        return value
+
+    def _reference(self, name: str) -> str:
+        """The fields that the text takes from a name, which cel-go looks for as one name first."""
+        found = re.search(rf"(?<![\w.]){name}(?:\.\w+(?!\w*\s*\())*", self.text)
+        return found.group() if found else name
+
+
+def _checked(text: str, variables: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    from cel_expr_python import cel
+
+    objects = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    return _environment(dict.fromkeys(variables, objects)).compile(text), variables
+
+
+def _parsed(text: str) -> tuple[Any, tuple[str, ...]]:
+    """Compiles with every name that the text leaves open as a variable: the engine has no parser alone."""
+    from cel_expr_python import cel
+
+    names: list[str] = []
+    while True:
+        try:
+            return _environment(dict.fromkeys(names, cel.Type.DYN)).compile(text), tuple(names)
+        except RuntimeError as error:
+            new = [name for name in _UNDECLARED.findall(str(error)) if name not in names]
+            if not new:
+                raise
+            names += dict.fromkeys(new)
+
+
+def _environment(variables: dict[str, Any]) -> Any:
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_encoders, ext_optional, ext_strings
+
+    extensions = [ext_strings.ExtStrings(), ext_optional.ExtOptional(), ext_encoders.ExtEncoders()]
+    return cel.NewEnv(variables=variables, extensions=extensions, functions=_sets(cel))
+
+
+def _sets(cel: Any) -> list[Any]:
+    """The functions of cel-go's sets extension, which the engine lacks."""
+    items, flag = cel.Type.List(cel.Type.DYN), cel.Type.BOOL
+
+    def function(name: str, implementation: Callable[[list[Any], list[Any]], bool]) -> Any:
+        label = f"flux_{name.replace('.', '_')}"
+        return cel.FunctionDecl(name, [cel.Overload(label, flag, [items, items], False, implementation)])
+
+    return [
+        function("sets.contains", lambda left, right: all(item in left for item in right)),
+        function("sets.intersects", lambda left, right: any(item in left for item in right)),
+        function(
+            "sets.equivalent", lambda left, right: all(i in left for i in right) and all(i in right for i in left)
+        ),
+    ]
+
+
+def _words(message: str) -> str:
+    """The engine's error in the words of cel-go."""
+    text = re.sub(r"^[A-Z_]+: ", "", message).removesuffix(" [INVALID_ARGUMENT]")
+    found = re.fullmatch(r'Key not found in map : "?(.*?)"?', text)
+    if found:
+        return f"no such key: {found.group(1)}"
+    return "no such overload" if text.startswith("No matching overloads found") else text
 
 
 class HealthChecks:

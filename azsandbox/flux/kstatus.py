@@ -235,6 +235,13 @@ def _pod(obj: Object) -> Result:
     return _progress("Pod phase not available")
 
 
+def pod_has_failed(pod: Object) -> bool:
+    """Whether a pod will not come up by itself: one that goes, or that a new node would help, may."""
+    scheduled = _condition(pod, "PodScheduled") or {}
+    waits = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    return "deletionTimestamp" not in pod["metadata"] and not waits and compute(pod).status == Status.FAILED
+
+
 def _job(obj: Object) -> Result:
     done, failed = _int(obj, "status.succeeded", 0), _int(obj, "status.failed", 0)
     wanted = _int(obj, "spec.completions", _int(obj, "spec.parallelism", 1))

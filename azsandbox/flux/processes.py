@@ -26,6 +26,7 @@ class FluxProcess:
         self, program: str, kinds: list[type[Controller]], client: KubeClient, options: dict[str, Any]
     ) -> None:
         self.program = program
+        self.arguments: tuple[str, ...] = options["arguments"]
         account = f"system:serviceaccount:{options['namespace']}:{program}"
         self.client = client.acting_as(
             account, ("system:serviceaccounts", f"system:serviceaccounts:{options['namespace']}")
@@ -70,10 +71,13 @@ class FluxProcesses(Controller):
         self.deployments = informers.of("apps/v1", "deployments")
         self.follow(self.deployments)
 
-    def program(self, deployment: Object | None) -> str:
-        """The controller of Flux that a Deployment runs, or empty."""
-        images = [image for image in images_of(deployment) if "fluxcd/" in image]
-        return next((p for p in map(program_of, images) if p in facts.controllers()), "")
+    def program(self, deployment: Object | None) -> tuple[str, tuple[str, ...]]:
+        """The controller of Flux that a Deployment runs, or empty, and the arguments that it gives it."""
+        for container in containers_of(deployment):
+            program = program_of(container["image"]) if "fluxcd/" in container["image"] else ""
+            if program in facts.controllers():
+                return program, tuple(container.get("args") or ())
+        return "", ()
 
     def reconcilers(self, program: str) -> list[type[Controller]]:
         """What runs in the process of a controller."""
@@ -84,14 +88,15 @@ class FluxProcesses(Controller):
     async def reconcile(self, key: str) -> None:
         """Starts or stops what a Deployment stands for."""
         deployment = self.deployments.get(key)
-        program = self.program(deployment)
+        program, arguments = self.program(deployment)
         available = bool(deployment and (deployment.get("status") or {}).get("availableReplicas"))
         running = self.processes.get(key)
-        if running is not None and not (available and program == running.program):
+        if running is not None and not (available and (program, arguments) == (running.program, running.arguments)):
             del self.processes[key]
             await running.stop()
-        elif running is None and available and program and deployment:
-            options = {**self.options, "namespace": deployment["metadata"]["namespace"]}
+            running = None
+        if running is None and available and program and deployment:
+            options = {**self.options, "namespace": deployment["metadata"]["namespace"], "arguments": arguments}
             self.processes[key] = FluxProcess(program, self.reconcilers(program), self.client, options)
 
     async def run(self) -> None:
@@ -104,7 +109,7 @@ class FluxProcesses(Controller):
             self.processes.clear()
 
 
-def images_of(deployment: Object | None) -> list[str]:
-    """The images of a Deployment's containers."""
-    containers = deployment["spec"]["template"]["spec"]["containers"] if deployment else []
-    return [container["image"] for container in containers]
+def containers_of(deployment: Object | None) -> list[Object]:
+    """The containers of a Deployment."""
+    found: list[Object] = deployment["spec"]["template"]["spec"]["containers"] if deployment else []
+    return found

@@ -11,9 +11,9 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from azsandbox.controllers.client import KubeClient, Object
+from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.flux.expressions import FailedExpression
-from azsandbox.flux.kstatus import Result, Rule, Status, compute
+from azsandbox.flux.kstatus import Result, Rule, Status, compute, pod_has_failed
 from azsandbox.flux.object_refs import ObjectRef, group_of
 from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.kubernetes.errors import StatusError
@@ -45,6 +45,7 @@ class _Wait:
     reader: Readers
     fail_fast: bool
     vanishing: frozenset[ObjectRef]  # Jobs with a TTL: not being there means that they are through
+    interval: float
     seen: dict[ObjectRef, _Seen] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -97,10 +98,24 @@ class _Wait:
             self.seen[ref] = _Seen(Status.UNKNOWN, error.args[0] if isinstance(error, NoMatch) else error.message)
         else:
             self.note(ref, obj)
+            if obj is not None and self.seen[ref].status == Status.IN_PROGRESS and _makes_pods(ref):
+                await self.read_pods(ref, obj)
+
+    async def read_pods(self, ref: ObjectRef, obj: Object) -> None:
+        """Pods that will not come up by themselves make what has made them Failed (cli-utils, pod_controller.go)."""
+        url = path("v1", "pods", ref.namespace)
+        try:
+            pods = await self.client.list(url, labelSelector=_selector(obj["spec"].get("selector") or {}))
+        except StatusError as error:
+            self.seen[ref] = _Seen(Status.UNKNOWN, error.message)
+            return
+        if any(pod_has_failed({**pod, "apiVersion": "v1", "kind": "Pod"}) for pod in pods):
+            self.seen[ref] = _Seen(Status.FAILED)
+            self.changed.set()
 
     async def reread(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self.interval)
             await asyncio.gather(*(self.read(ref) for ref in self.refs if self.seen[ref].status != Status.CURRENT))
 
     async def watches(self) -> list[asyncio.Task[None]]:
@@ -124,7 +139,9 @@ class _Wait:
                 async with contextlib.aclosing(self.client.watch(url, **query)) as events:
                     async for event in events:
                         ref = refs.get(event["object"].get("metadata", {}).get("name", ""))
-                        if ref is not None and event["type"] in ("ADDED", "MODIFIED", "DELETED"):
+                        if ref is not None and _makes_pods(ref):
+                            await self.read(ref)
+                        elif ref is not None and event["type"] in ("ADDED", "MODIFIED", "DELETED"):
                             self.note(ref, None if event["type"] == "DELETED" else event["object"])
             await asyncio.sleep(INTERVAL)
 
@@ -139,9 +156,35 @@ class _Wait:
                 wrong.append(f"{ref} status: '{seen.status}'" + (f": {seen.error}" if seen.error else ""))
         if not wrong:
             return ""
+        if self.fail_fast and not timed_out:
+            del wrong[1:]  # the first ends the wait, before the others are known
         return (
             f"{'timeout waiting for' if timed_out else 'failed early due to stalled resources'}: [{', '.join(wrong)}]"
         )
+
+
+def _makes_pods(ref: ObjectRef) -> bool:
+    return ref.group == "apps" and ref.kind in ("StatefulSet", "ReplicaSet")
+
+
+def _selector(selector: Object) -> str:
+    """A selector of labels as a query has it."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for item in selector.get("matchExpressions") or ():
+        key, operator, values = item["key"], item["operator"], ",".join(item.get("values") or ())
+        simple = {"Exists": key, "DoesNotExist": f"!{key}"}
+        parts.append(simple.get(operator) or f"{key} {operator.lower()} ({values})")
+    return ",".join(parts)
+
+
+async def _check_namespaces(mapping: RestMapping, refs: Iterable[ObjectRef]) -> None:
+    """Raises WaitFailed for a reference to an object of a namespaced kind that names no namespace."""
+    for ref in refs:
+        if not ref.namespace:
+            with contextlib.suppress(NoMatch, StatusError):  # a kind that comes later is waited for
+                if (await mapping.preferred(ref)).namespaced:
+                    kind = f"{ref.kind}.{ref.group}" if ref.group else ref.kind
+                    raise WaitFailed(f"resource {kind} {ref.name} is namespace scoped, but namespace is not set")
 
 
 def _no_reader(group: str, kind: str) -> Rule | None:
@@ -157,15 +200,18 @@ async def wait_until_ready(
     reader: Readers = _no_reader,
     fail_fast: bool = False,
     vanishing: Iterable[ObjectRef] = (),
+    interval: float = INTERVAL,
 ) -> None:
     """Waits until every object is Current by kstatus, `timeout` seconds at most.
 
     `reader` names the rule for a kind where kstatus's is not to be used. With `fail_fast` the first object that is
-    Failed ends the wait. `vanishing` are Jobs that a TTL removes once they are through. Raises WaitFailed.
+    Failed ends the wait. `vanishing` are Jobs that a TTL removes once they are through. What no watch tells is read
+    again every `interval` seconds. Raises WaitFailed.
     """
-    wait = _Wait(client, mapping, list(dict.fromkeys(refs)), reader, fail_fast, frozenset(vanishing))
+    wait = _Wait(client, mapping, list(dict.fromkeys(refs)), reader, fail_fast, frozenset(vanishing), interval)
     if not wait.refs:
         return
+    await _check_namespaces(mapping, wait.refs)
     timed_out = False
     try:
         async with asyncio.timeout(timeout):

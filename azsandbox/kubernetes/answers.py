@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from azsandbox.kubernetes import errors, negotiation
+from azsandbox.kubernetes import errors, negotiation, protobuf
 from azsandbox.kubernetes.negotiation import Accepted
 from azsandbox.kubernetes.registry import head
 from azsandbox.kubernetes.request import Object, Request, Response
@@ -17,14 +17,10 @@ if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
 
 
-def _pretty(request: Request) -> bool:
-    return request.flag("pretty")
-
-
 def respond(request: Request, value: Object | bytes, status: int = 200, accepted: Accepted | None = None) -> Response:
     """An answer with a value as it is."""
     found = accepted or negotiation.accepted(request, tables=False)
-    body = negotiation.encode(value, found.media, _pretty(request))
+    body = negotiation.encode(value, found.media, negotiation.pretty(request))
     return Response(status, body, content_type=found.content_type, warnings=request.warnings)
 
 
@@ -113,7 +109,8 @@ class EventShape:
     def __init__(self, server: ApiServer, request: Request, resource: Resource, accepted: Accepted) -> None:
         self.server, self.request, self.resource, self.accepted = server, request, resource, accepted
         include = request.param("includeObject", "Metadata") if accepted.form == "Table" else ""
-        self.key = (resource.api_version, resource.kind, accepted.form, accepted.form_version, include)
+        self.protobuf = accepted.media == negotiation.PROTOBUF
+        self.key = (resource.api_version, resource.kind, accepted.form, accepted.form_version, include, self.protobuf)
         self._columns_sent = False
 
     def value(self, stored: bytes) -> bytes:
@@ -134,7 +131,13 @@ class EventShape:
         return orjson.dumps(_partial(found, self.accepted))
 
     def line(self, kind: str, stored: bytes) -> bytes:
-        return b'{"type":"%s","object":%s}\n' % (kind.encode(), self.value(stored))
+        return self.enclosed(kind, self.value(stored))
+
+    def enclosed(self, kind: str, value: bytes) -> bytes:
+        """An object, given as JSON, as an event of the stream."""
+        if self.protobuf:
+            return protobuf.frame(kind, negotiation.encode(value, negotiation.PROTOBUF))
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), value)
 
     def event(self, event: Event, kind: str) -> bytes:
         """The line of an event, as `kind`."""
@@ -163,7 +166,7 @@ class EventShape:
             value = self.formed(obj)
         else:
             value = head(self.resource.gvk) + orjson.dumps({**self.server.empty(self.resource), **bare})[1:]
-        return b'{"type":"BOOKMARK","object":%s}\n' % value
+        return self.enclosed("BOOKMARK", value)
 
 
 async def event_shape(server: ApiServer, request: Request, resource: Resource, accepted: Accepted) -> EventShape:

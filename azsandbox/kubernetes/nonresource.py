@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING
 
+import orjson
+
 from azsandbox.kubernetes import answers, errors, negotiation
 from azsandbox.kubernetes.request import Object, Request, Response
 
@@ -64,6 +66,8 @@ async def answer(server: ApiServer, request: Request) -> Response:
     """Answers a path that names no resource."""
     parts = request.path.strip("/").split("/")
     root = parts[0]
+    if ("" in parts and root) or request.path.startswith("//"):
+        return missing()
     if root in ("api", "apis"):
         if len(parts) <= (2 if root == "api" else 3):
             return await server.discovery.answer(request)
@@ -79,7 +83,7 @@ async def answer(server: ApiServer, request: Request) -> Response:
     if request.path == "/.well-known/openid-configuration":
         return answers.respond(request, server.tokens.openid_configuration())
     if request.path == "/openid/v1/jwks":
-        return Response(200, negotiation.encode(server.tokens.jwks()), content_type="application/jwk-set+json")
+        return Response(200, orjson.dumps(server.tokens.jwks()), content_type="application/jwk-set+json")
     if request.path == "/":
         return answers.respond(request, {"paths": sorted(_paths(server))})
     return missing()

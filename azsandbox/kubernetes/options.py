@@ -10,12 +10,30 @@ from typing import Any
 
 import orjson
 
-from azsandbox.kubernetes import errors
+from azsandbox.kubernetes import errors, go_duration
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Object, Request
-from azsandbox.kubernetes.validation.errors import FieldError, forbidden, invalid, not_supported, required, too_long
+from azsandbox.kubernetes.validation.errors import (
+    FieldError,
+    forbidden,
+    invalid,
+    not_supported,
+    quoted,
+    required,
+    too_long,
+)
 
 INT64_MAX = 2**63 - 1
+UINT64_MAX = 2**64 - 1
+
+
+def timeout(request: Request) -> float:
+    """The seconds that a client gives a request, 0 if it says nothing. Raises 400 (WithRequestDeadline)."""
+    text = request.param("timeout")
+    try:
+        return go_duration.parse(text) if text else 0.0
+    except ValueError as error:
+        raise errors.bad_request(f"invalid timeout specified in the request URL - {error}") from None
 
 
 def list_options(request: Request) -> None:
@@ -52,7 +70,9 @@ def list_options(request: Request) -> None:
 def _integer(text: str) -> None:
     """Refuses what Go's ParseInt takes for no number; an absent or empty parameter is 0."""
     if text and not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        raise errors.bad_request(f"strconv.ParseInt: parsing {quoted(text)}: invalid syntax")
+    if text and not -INT64_MAX - 1 <= int(text) <= INT64_MAX:
+        raise errors.bad_request(f"strconv.ParseInt: parsing {quoted(text)}: value out of range")
 
 
 def _watch_options(request: Request, version: str, match: str) -> list[FieldError]:
@@ -71,13 +91,21 @@ def _watch_options(request: Request, version: str, match: str) -> list[FieldErro
     return found
 
 
+def parse_uint(text: str) -> int:
+    """A number of 64 bits without a sign. Raises ValueError with the words of Go's ParseUint."""
+    if not re.fullmatch(r"[0-9]+", text):
+        raise ValueError(f"strconv.ParseUint: parsing {quoted(text)}: invalid syntax")
+    if int(text) > UINT64_MAX:
+        raise ValueError(f"strconv.ParseUint: parsing {quoted(text)}: value out of range")
+    return int(text)
+
+
 def resource_version(text: str) -> int:
     """A resourceVersion parameter as a number. Raises ValueError with Go's words."""
-    if not re.fullmatch(r"\d+", text):
-        raise ValueError(
-            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        )
-    return int(text)
+    try:
+        return parse_uint(text)
+    except ValueError as error:
+        raise ValueError(f"resourceVersion: Invalid value: {quoted(text)}: {error}") from None
 
 
 def limit(request: Request) -> int:

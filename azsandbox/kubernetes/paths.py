@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.request import Request
 from azsandbox.kubernetes.resources import ResourceTable
 
@@ -10,27 +9,25 @@ VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"
 
 
 def resolve(request: Request, resources: ResourceTable) -> bool:
-    """Fills in what `request` asks for. False if its path is not one of resources (discovery, health …).
-
-    Raises StatusError 404 for a resource that is not served.
-    """
+    """Fills in what `request` asks for. False if its path is not one of resources (discovery, health …)."""
     parts = request.path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
-    elif parts[0] == "apis" and len(parts) > 3:
+    elif parts[0] == "apis" and len(parts) > 3 and parts[1]:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return False
-    if "" in rest:
+    if request.path.startswith("//") or not resources.versions(group):
         return False
+    if not version or "" in rest:  # a doubled slash
+        request.unknown = (group, version, "")
+        return True
     watch = rest[0] == "watch"  # the deprecated /api/v1/watch/…
     if watch:
         rest = rest[1:]
     if len(rest) >= 3 and rest[0] == "namespaces" and rest[2] not in ("status", "finalize"):
         request.namespace, rest = rest[1], rest[2:]
     if not rest:
-        return False
-    if not resources.versions(group):
         return False
     resource = resources.find(group, version, rest[0])
     request.name = rest[1] if len(rest) > 1 else ""
@@ -50,8 +47,5 @@ def resolve(request: Request, resources: ResourceTable) -> bool:
         return True
     request.resource = resource
     if resource.namespaced is False and request.namespace:
-        if resource.custom:
-            request.unknown = (group, version, rest[0])  # nothing is installed at such a path
-            return True
-        raise errors.page_not_found()
+        request.unknown = (group, version, rest[0])  # nothing is installed at such a path
     return True

@@ -12,8 +12,9 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from azsandbox.kubernetes import answers, errors, nonresource, paths, subresources, virtual
+from azsandbox.kubernetes import answers, errors, negotiation, nonresource, options, paths, subresources, virtual
 from azsandbox.kubernetes.admission import Admission
+from azsandbox.kubernetes.admission.local_services import LocalServices
 from azsandbox.kubernetes.aggregation import Aggregation, Extension
 from azsandbox.kubernetes.authn import Authentication, impersonated
 from azsandbox.kubernetes.authz import Authorization, Question
@@ -55,6 +56,11 @@ VERBS = {
 _METHODS = {"get": "get", "list": "list", "watch": "watch", "deletecollection": "deletecollection"}
 
 
+def _is_long_running(request: Request) -> bool:
+    """Whether a request may last: nothing limits its time."""
+    return request.verb == "watch" or request.subresource in ("attach", "exec", "proxy", "log", "portforward")
+
+
 class ApiServer:
     """A Kubernetes API over a bucket of the store.
 
@@ -77,6 +83,7 @@ class ApiServer:
         self.discovery = Discovery(self)
         self.extensions: dict[str, Extension] = {}  # group → what answers for an aggregated API, e.g. metrics.k8s.io
         self.aggregation = Aggregation(self)
+        self.local_services: LocalServices = {}  # webhooks whose program the sandbox acts for
         self.pods: Pods | None = None  # answers logs, exec and attach
 
     # --- the pipeline
@@ -94,13 +101,13 @@ class ApiServer:
             return self._refused(request, errors.internal(f"{type(error).__name__}: {error}"))
 
     async def _handle(self, request: Request) -> Response:
+        is_resource = paths.resolve(request, self.resources)
+        if not _is_long_running(request):
+            options.timeout(request)
         if request.user is ANONYMOUS:
             request.user = self.authentication.authenticate(request)
         if request.method == "HEAD":
             raise errors.method_not_allowed()
-        if "//" in request.path:
-            return nonresource.missing()
-        is_resource = paths.resolve(request, self.resources)
         question = Question.of(request)
         acting = impersonated(request, self._may_impersonate(request))
         if acting is not None:
@@ -171,9 +178,8 @@ class ApiServer:
         try:
             response = answers.respond(request, error.status, error.code)
         except StatusError:
-            from azsandbox.kubernetes import negotiation
-
-            response = Response(error.code, negotiation.encode(error.status), warnings=request.warnings)
+            body = negotiation.encode(error.status, indented=True)  # as it is where the client takes no such form
+            response = Response(error.code, body, warnings=request.warnings)
         response.headers.update(error.headers)
         return response
 

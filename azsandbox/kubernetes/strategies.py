@@ -63,6 +63,12 @@ def namespace_finalize(new: Object, old: Object, context: Context) -> None:
     keep(new, old, "status")
 
 
+def node_create(obj: Object, context: Context) -> None:
+    """The dynamic configuration of a kubelet is a feature of the past."""
+    (obj.get("spec") or {}).pop("configSource", None)
+    (obj.get("status") or {}).pop("config", None)
+
+
 def node_update(new: Object, old: Object, context: Context) -> None:
     if not (old.get("spec") or {}).get("configSource"):
         (new.get("spec") or {}).pop("configSource", None)
@@ -206,6 +212,17 @@ def _resized(asked: list[Object], present: list[Object]) -> list[Object]:
             return asked
         keep(container, wish, "resources", "resizePolicy")
     return out
+
+
+def endpoint_slice_create(obj: Object, context: Context) -> None:
+    """The topology of old cannot be written."""
+    for endpoint in obj.get("endpoints") or []:
+        endpoint.pop("deprecatedTopology", None)
+
+
+def endpoint_slice_update(new: Object, old: Object, context: Context) -> None:
+    if not same(new.get("endpoints"), old.get("endpoints")):
+        endpoint_slice_create(new, context)
 
 
 def secret_update(new: Object, old: Object, context: Context) -> None:

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from azsandbox.kubernetes import strategies
+from azsandbox.kubernetes import dropped_fields, strategies
 from azsandbox.kubernetes.request import Object, User
 from azsandbox.kubernetes.resources import Resource
 
@@ -71,7 +71,7 @@ RULES: dict[tuple[str, str], Rule] = {
         update=strategies.namespace_update,
         subresources={"finalize": strategies.namespace_finalize},
     ),
-    ("", "Node"): Rule(keeps_status=True, update=strategies.node_update),
+    ("", "Node"): Rule(keeps_status=True, create=strategies.node_create, update=strategies.node_update),
     ("", "PersistentVolume"): Rule(
         returns_deleted=True,
         create=strategies.volume_create,
@@ -129,7 +129,11 @@ RULES: dict[tuple[str, str], Rule] = {
         },
     ),
     ("coordination.k8s.io", "Lease"): Rule(create_on_update=True, unconditional_update=False),
-    ("discovery.k8s.io", "EndpointSlice"): Rule(("addressType", "endpoints", "ports", "metadata.labels")),
+    ("discovery.k8s.io", "EndpointSlice"): Rule(
+        ("addressType", "endpoints", "ports", "metadata.labels"),
+        create=strategies.endpoint_slice_create,
+        update=strategies.endpoint_slice_update,
+    ),
     ("flowcontrol.apiserver.k8s.io", "FlowSchema"): Rule(_SPEC, status_resets_metadata=True),
     ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): Rule(_SPEC, status_resets_metadata=True),
     ("networking.k8s.io", "Ingress"): Rule(_SPEC, empty_status={"loadBalancer": {}}),
@@ -220,6 +224,7 @@ def prepare_create(resource: Resource, obj: Object, *, user: User | None = None,
     `metadata.uid` must be set before, since a Job's selector is made of it.
     """
     kind, context = rule(resource), _context(user, now)
+    dropped_fields.drop(resource.group, resource.kind, obj, None)
     if resource.subresource("status") and not kind.keeps_status:
         _wipe_status(resource, obj, kind)
     meta = obj.setdefault("metadata", {})
@@ -246,6 +251,7 @@ def prepare_update(
     With a subresource only its part of `new` counts; for "status" that is the status.
     """
     kind, context = rule(resource), _context(user, now)
+    dropped_fields.drop(resource.group, resource.kind, new, old)
     meta, before = new.setdefault("metadata", {}), old.get("metadata") or {}
     _keep(meta, before, "generation")
     if subresource == "status" and resource.custom:

@@ -49,6 +49,13 @@ class Types:
     def default(self, resource: Resource, obj: Object) -> None:
         defaults.apply(resource.gvk, obj)
 
+    def as_stored(self, resource: Resource, obj: Object) -> None:
+        """Makes `obj` what it is when it is read back from storage, in place."""
+        from azsandbox.kubernetes.schema import stored
+
+        if resource.group not in stored.JSON_GROUPS:
+            stored.null_where_empty(self.type_of(resource), obj)
+
     def validate_create(self, resource: Resource, obj: Object) -> list[FieldError]:
         return validation.create(resource, obj)
 

@@ -19,7 +19,7 @@ from azsandbox.registry.web import Answer
 
 
 def _head(call: Call) -> dict[str, Any]:
-    return {"registry": call.registry.login_server, "imageName": call.repository}
+    return {"registry": call.login_server, "imageName": call.repository}
 
 
 def _ordered(call: Call, entries: Sequence[Any]) -> list[Any]:

@@ -15,7 +15,6 @@ from azsandbox.registry import acr_endpoints as acr
 from azsandbox.registry import blob_endpoints as blobs
 from azsandbox.registry import errors, oauth2, web
 from azsandbox.registry import manifest_endpoints as manifests
-from azsandbox.registry.access import Permissions
 from azsandbox.registry.authentication import authorize
 from azsandbox.registry.call import Call
 from azsandbox.registry.errors import RegistryError
@@ -98,7 +97,7 @@ class DataPlane:
 
     def __init__(self, registries: Registries) -> None:
         self.registries = registries
-        self.permissions = Permissions(registries)
+        self.permissions = registries.permissions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -148,7 +147,7 @@ class DataPlane:
             grant = Grant("registry", "catalog", ("*",))
             registry = place.whole()
             allows = authorize(request, place, self.permissions, grant, grant)
-            return await handler(Call(request, registry, "", "", allows))
+            return await handler(Call(request, registry.content, registry.login_server, "", "", allows))
         enough, wanted = (Grant("repository", name, tuple(text.split(","))) for text in (action, asked))
         allows = authorize(request, place, self.permissions, wanted, enough)
         registry, repository = place.locate(name)
@@ -156,7 +155,7 @@ class DataPlane:
             check_network(registry)
             if request.path.startswith("/acr/"):
                 place.whole()
-        return await handler(Call(request, registry, name, repository, allows), **words)
+        return await handler(Call(request, registry.content, registry.login_server, name, repository, allows), **words)
 
     def _place(self, request: Request) -> Place:
         host = host_name(request.host)

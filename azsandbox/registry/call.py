@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from azsandbox.registry import errors
 from azsandbox.registry.authentication import Decide
 from azsandbox.registry.content import Content, Repository
-from azsandbox.registry.registries import Registry
 from azsandbox.registry.web import Answer, Request
 
 PAGE, LARGEST_PAGE = 100, 1000  # entries a page where the client does not say, and at most
@@ -20,14 +19,11 @@ class Call:
     """`name` is the repository as the client wrote it, `repository` as the registry knows it."""
 
     request: Request
-    registry: Registry
+    content: Content
+    login_server: str
     name: str
     repository: str
     allows: Decide
-
-    @property
-    def content(self) -> Content:
-        return self.registry.content
 
     def found(self) -> Repository:
         """The repository. Raises NAME_UNKNOWN."""

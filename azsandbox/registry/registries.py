@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from azsandbox.clock import Clock
+from azsandbox.registry.access import Permissions
 from azsandbox.registry.blobs import Blobs
 from azsandbox.registry.content import Content, Contents
 from azsandbox.registry.names import SUFFIX
 from azsandbox.registry.tokens import Tokens
+from azsandbox.registry.upstream import PREFIX, Upstream, catalogue
 from azsandbox.store import Store
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ class Registries:
     def __init__(self, host: RegistryHost) -> None:
         self.host = host
         self.contents = Contents(host.state, Blobs(host.home.path / "registry"), host.clock)
+        self.upstream = Upstream(self.contents)
         self.tokens = Tokens(self.contents.bucket, host.clock)
+        self.permissions = Permissions(self)
         self._held: tuple[int, dict[str, Registry]] = (-1, {})
 
     def get(self, name: str) -> Registry | None:
@@ -93,7 +97,7 @@ class Registries:
     def sweep(self) -> None:
         """Removes what a crash left behind. Call it once, before anything is pushed."""
         kept = {str(r.private["content"]) for r in self.host.arm.resources.all(TYPE)}
-        self.contents.sweep(kept)
+        self.contents.sweep(kept | {PREFIX + host for host in catalogue()["names"]})
 
     @staticmethod
     def new_content() -> str:

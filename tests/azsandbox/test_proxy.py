@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.server
 import json
 import re
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from azsandbox.host import Host
 from tests.azsandbox.processes import Sandbox, running
 
 
@@ -123,6 +127,36 @@ except Exception as error:
 """
     done = sandbox.python(code)
     assert done.stdout.split()[1:] == ["True"] and int(done.stdout.split()[0]) > 500, done.stderr
+
+
+async def test_a_request_that_comes_together_with_the_end_of_the_handshake_is_answered(tmp_path: Path) -> None:
+    """As Go's clients send it: asyncio's server protocol used to get it before its connection, and failed."""
+    host = Host(tmp_path / "home")
+    await host.start()
+    context = ssl.create_default_context(cafile=str(host.authority.ca))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="management.azure.com")
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.proxy_port)
+    writer.write(b"CONNECT management.azure.com:443 HTTP/1.1\r\n\r\n")
+    assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+    shaken = False
+    while not shaken:
+        try:
+            client.do_handshake()
+            shaken = True
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            incoming.write(await reader.read(65536))
+    client.write(b"GET /metadata/endpoints HTTP/1.1\r\nHost: management.azure.com\r\n\r\n")
+    writer.write(outgoing.read())  # the last of the handshake, and the request
+    answer = b""
+    while not answer:
+        incoming.write(await asyncio.wait_for(reader.read(65536), 5))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            answer = client.read(65536)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    await host.stop()
 
 
 def test_other_hosts_are_refused_with_the_reason(sandbox: Sandbox) -> None:

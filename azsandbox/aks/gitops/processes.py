@@ -8,7 +8,7 @@ from azsandbox.aks.gitops import facts
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.informer import Controller
 from azsandbox.controllers.output import program_of
-from azsandbox.flux.processes import FluxProcesses, images_of
+from azsandbox.flux.processes import FluxProcesses, containers_of
 
 if TYPE_CHECKING:
     from azsandbox.cluster import Cluster
@@ -19,10 +19,13 @@ class AgentProcesses(FluxProcesses):
 
     name = "gitops"
 
-    def program(self, deployment: Object | None) -> str:
+    def program(self, deployment: Object | None) -> tuple[str, tuple[str, ...]]:
         known = facts.extension()
-        images = [image for image in images_of(deployment) if image.startswith(known["agentRegistry"] + "/")]
-        return next((p for p in map(program_of, images) if p in known["agents"]), "")
+        for container in containers_of(deployment):
+            program = program_of(container["image"])
+            if container["image"].startswith(known["agentRegistry"] + "/") and program in known["agents"]:
+                return program, ()
+        return "", ()
 
     def reconcilers(self, program: str) -> list[type[Controller]]:
         from azsandbox.aks.gitops.agent import FluxConfigAgent

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from azsandbox.controllers.informer import Controller
+from azsandbox.flux.kustomize.kustomizations import Kustomizations
 
-RECONCILERS: list[type[Controller]] = []
+RECONCILERS: list[type[Controller]] = [Kustomizations]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from azsandbox.kubernetes.admission.attributes import Attributes
+from azsandbox.kubernetes.admission.local_services import LocalServices
 from azsandbox.kubernetes.request import Object
 
 
@@ -16,6 +17,7 @@ class Reader(Protocol):
 
     registry: Any
     authorization: Any
+    local_services: LocalServices
 
     def peek(self, name: str, namespace: str, key: str) -> Object | None:
         """An object, or None. `name` is `pods`, or `storageclasses.storage.k8s.io`."""

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import ssl
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -32,8 +31,6 @@ _EXEMPT = frozenset(
         "ValidatingAdmissionPolicyBinding",
     }
 )
-# What answers for a Service in this process, by namespace and name: AdmissionReview in, AdmissionReview out.
-LocalServices = dict[tuple[str, str], Callable[[str, Object], Awaitable[Object]]]
 
 
 class CallFailed(Exception):
@@ -109,8 +106,7 @@ class _Webhooks(Plugin):
 
     async def _service(self, service: Object, review: Object, seconds: int) -> Object:
         namespace, name = service.get("namespace") or "", service.get("name") or ""
-        local: LocalServices = getattr(self.server, "local_services", {})
-        answer = local.get((namespace, name))
+        answer = self.server.local_services.get((namespace, name))
         path = service.get("path") or "/"
         if answer is not None:
             try:
@@ -195,7 +191,7 @@ def _denied(name: str, status: Object) -> StatusError:
     code = int(status.get("code") or 0)
     if code < 400 or code > 599:
         code = 400
-    return StatusError(code, reason, text, status.get("details") or {})
+    return StatusError(code, reason, text, status.get("details") or None)
 
 
 class MutatingWebhooks(_Webhooks):

@@ -50,16 +50,30 @@ def image_tag(image: str) -> str:
     return tag or "latest"
 
 
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/\-]*(@[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,})?")
+# an image's name: github.com/distribution/reference
+_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_TAG, _DIGEST = r"\w[\w.-]{0,127}", r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(rf"(?:({_HOST}(?::[0-9]+)?)/)?({_PART}(?:/{_PART})*)(?::{_TAG})?(?:@{_DIGEST})?", re.ASCII)
+_NAME_LIMIT = 255  # characters
+
+
+def _is_reference(image: str) -> bool:
+    """Whether an image's name can be parsed; an uppercase letter or a name too long keep it from that."""
+    found = _REFERENCE.fullmatch(image)
+    return found is not None and len(found[2]) <= _NAME_LIMIT and not re.fullmatch(r"[a-f0-9]{64}", image)
 
 
 def pull_policy(image: str) -> str:
     """Always for `latest`, IfNotPresent for anything else, be it no image at all."""
-    return "Always" if _REFERENCE.fullmatch(image) and image_tag(image) == "latest" else "IfNotPresent"
+    return "Always" if _is_reference(image) and image_tag(image) == "latest" else "IfNotPresent"
 
 
 def pod_spec(spec: Object) -> None:
     """The defaults of a pod's spec, in a pod or in a template."""
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    if account:  # the old name of the field says the same
+        spec["serviceAccountName"] = spec["serviceAccount"] = account
     put(spec, "dnsPolicy", "ClusterFirst")
     put(spec, "restartPolicy", "Always")
     put_absent(spec, "securityContext", {})
@@ -103,7 +117,7 @@ def container(obj: Object) -> None:
         if obj.get(key) is not None:
             probe(obj[key])
     for hook in (obj.get("lifecycle") or {}).values():
-        if hook and hook.get("httpGet") is not None:
+        if isinstance(hook, dict) and hook.get("httpGet") is not None:
             http_get(hook["httpGet"])
 
 

@@ -11,6 +11,7 @@ from azsandbox.kubernetes.defaults.registry import defaults
 from azsandbox.kubernetes.request import Object
 
 _INT32_MAX = 2**31 - 1
+_METRICS = "autoscaling.alpha.kubernetes.io/metrics"  # metrics of an autoscaler in its first version
 _CPU_UTILIZATION = 80  # percent, that an autoscaler without metrics aims at
 _SCALE_UP: Object = {
     "stabilizationWindowSeconds": 0,
@@ -141,7 +142,11 @@ def cron_job(obj: Object) -> None:
 
 @defaults("autoscaling", "HorizontalPodAutoscaler", version="v1")
 def autoscaler_v1(obj: Object) -> None:
-    put_absent(spec_of(obj), "minReplicas", 1)
+    spec = spec_of(obj)
+    put_absent(spec, "minReplicas", 1)
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    if annotations.get(_METRICS, "null") in ("null", "[]"):
+        put_absent(spec, "targetCPUUtilizationPercentage", _CPU_UTILIZATION)
 
 
 @defaults("autoscaling", "HorizontalPodAutoscaler", version="v2")

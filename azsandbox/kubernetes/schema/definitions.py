@@ -55,6 +55,7 @@ class Field:
     enum: tuple[Any, ...] = ()
     number: int = 0  # in protocol buffers
     possible: str = ""  # what the values of an enumeration mean, as descriptions say it
+    within: tuple[int, ...] = ()  # numbers of the messages around the field of an inlined struct
 
 
 class Type:
@@ -213,6 +214,7 @@ class Definitions:
             tuple(markers.get("enum", ())),
             number,
             markers.get("possible", ""),
+            tuple(markers.get("in", ())),
         )
 
     def _type(self, kind: str, go: str, markers: dict[str, Any]) -> Type:

@@ -208,9 +208,9 @@ class OpenApi:
             return self._v2(request)
         name = path.removeprefix("/openapi/v3/")
         if not path.startswith("/openapi/v3/") or name not in self._names():
-            return Response(404, b"")
+            return Response(404, b"", content_type="")
         if not _takes_json(request):
-            return Response(406, b"")
+            return Response(406, b"", content_type="")
         return self._document(request, path, *self._v3(name))
 
     def _names(self) -> dict[str, tuple[str, str] | None]:
@@ -323,7 +323,7 @@ class OpenApi:
     def _v2(self, request: Request) -> Response:
         if not _takes_json(request):
             if openapi_protobuf.MEDIA not in request.headers.get("accept", "").lower():
-                return Response(406, b"")
+                return Response(406, b"", content_type="")
             body = openapi_protobuf.document(self.server.resources, self.server.version)
             return Response(200, body, content_type=openapi_protobuf.CONTENT_TYPE)
         found = self._documents.get("v2")

@@ -85,7 +85,7 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
     "hostname": lambda text: _HOSTNAME.fullmatch(text) is not None and len(text) <= 255,
     "ipv4": _address(4),
     "ipv6": _address(6),
-    "cidr": lambda text: formats.cidr(text) is not None,
+    "cidr": lambda text: formats.cidr(text) is not None and not formats.has_leading_zeros(text),
     "mac": _mac,
     "uuid": _matcher(_UUID % ("[0-9a-f]", "[0-9a-f]"), re.IGNORECASE),
     "uuid3": _matcher(_UUID % ("3", "[0-9a-f]"), re.IGNORECASE),

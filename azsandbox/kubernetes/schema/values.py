@@ -11,7 +11,7 @@ from typing import Any
 
 from azsandbox.kubernetes.quantity import Quantity
 
-_LAYOUT = "2006-01-02T15:04:05Z07:00"
+_LAYOUT, _MICRO_LAYOUT = "2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05.000000Z07:00"
 _RFC3339 = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 # what is parsed in turn: the pattern of each element, the rest of the layout from it on is in the error
 _ELEMENTS = (
@@ -28,6 +28,8 @@ _ELEMENTS = (
     ("05", r"\d{2}(?:[.,]\d+)?"),
     ("Z07:00", r"Z|[+-]\d{2}:\d{2}"),
 )
+# microseconds are six digits, neither more nor less
+_MICRO_ELEMENTS = (*_ELEMENTS[:-2], ("05", r"\d{2}"), (".000000", r"[.,]\d{6}"), _ELEMENTS[-1])
 
 
 class BadValue(ValueError):
@@ -38,8 +40,8 @@ class BadValue(ValueError):
 def time(text: str, micro: bool = False) -> str:
     """An RFC 3339 time in UTC, in seconds or in microseconds. Raises BadValue."""
     found = _RFC3339.fullmatch(text)
-    if not found:
-        raise BadValue(_time_error(text))
+    if not found or (micro and len(found[7] or "") != 6):
+        raise BadValue(_time_error(text, micro))
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     for value, low, high, name in (
         (month, 1, 12, "month"),
@@ -59,15 +61,16 @@ def time(text: str, micro: bool = False) -> str:
     except (ValueError, OverflowError):
         raise BadValue(f'parsing time "{text}": day out of range') from None
     base = f"{moment.year:04d}{moment:-%m-%dT%H:%M:%S}"
-    return f"{base}.{(fraction or '').ljust(6, '0')[:6]}Z" if micro else f"{base}Z"
+    return f"{base}.{fraction}Z" if micro else f"{base}Z"
 
 
-def _time_error(text: str) -> str:
+def _time_error(text: str, micro: bool) -> str:
     rest = text
-    for element, pattern in _ELEMENTS:
+    layout = _MICRO_LAYOUT if micro else _LAYOUT
+    for element, pattern in _MICRO_ELEMENTS if micro else _ELEMENTS:
         found = re.match(pattern, rest, re.ASCII)
         if not found:
-            return f'parsing time "{text}" as "{_LAYOUT}": cannot parse "{rest}" as "{element}"'
+            return f'parsing time "{text}" as "{layout}": cannot parse "{rest}" as "{element}"'
         rest = rest[found.end() :]
     return f'parsing time "{text}": extra text: "{rest}"'
 

@@ -21,6 +21,7 @@ _CORE = "tag:yaml.org,2002:"
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
 _FALSE = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"))
+_NOT_FINITE = frozenset((".inf", "+.inf", "-.inf", ".nan"))
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INT = re.compile(r"[-+]?(0b[01]+|0x[0-9a-fA-F]+|0o?[0-7]+|0|[1-9][0-9]*)")
 
@@ -131,6 +132,11 @@ def scalar(node: yaml.ScalarNode) -> Any:
             )
         return value
     return text
+
+
+def resolves_to_text(text: str) -> bool:
+    """Whether a plain scalar is read as the text that it is."""
+    return text != "<<" and text.lower() not in _NOT_FINITE and isinstance(plain(text), str)
 
 
 def plain(text: str) -> Any:

@@ -10,14 +10,16 @@ from importlib import import_module
 
 from azsandbox.kubernetes.request import Object
 from azsandbox.kubernetes.resources import Resource
-from azsandbox.kubernetes.validation import metadata, registry
+from azsandbox.kubernetes.validation import formats, metadata, metadata_parts, registry
 from azsandbox.kubernetes.validation.errors import Errors, FieldError
 
 _MODULES = (
     "pods",
     "pod_changes",
     "services",
+    "service_addresses",
     "storage",
+    "storage_classes",
     "configuration",
     "workloads",
     "jobs",
@@ -35,48 +37,42 @@ __all__ = ["Errors", "FieldError", "create", "update"]
 
 def create(resource: Resource, obj: Object) -> Errors:
     """What keeps `obj` from being created; [] if nothing does."""
-    name = metadata.name_format(resource.group, resource.kind)
     meta = obj.get("metadata") or {}
-    found = metadata.on_create(meta, resource.namespaced, name)
-    if not resource.custom:
-        found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
     rule = registry.CREATE.get((resource.group, resource.kind))
+    if rule in registry.METADATA_TOO:
+        assert rule is not None
+        return rule(obj) or metadata.on_create(meta, resource.namespaced, _ANY_NAME)
+    name = metadata.name_format(resource.group, resource.kind)
+    found = metadata.on_create(meta, resource.namespaced, name)
+    if _knows_finalizers(resource):
+        found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
     return found + rule(obj) if rule else found
 
 
-# Kinds whose update is validated like a create besides, metadata included: its faults come once more.
-_CREATED_ANEW = frozenset(
-    {
-        ("", "ConfigMap"),
-        ("", "Secret"),
-        ("", "Pod"),
-        ("", "PersistentVolumeClaim"),
-        ("", "Endpoints"),
-        ("networking.k8s.io", "Ingress"),
-        ("discovery.k8s.io", "EndpointSlice"),
-        ("apps", "ControllerRevision"),
-        ("rbac.authorization.k8s.io", "Role"),
-        ("rbac.authorization.k8s.io", "ClusterRole"),
-        ("rbac.authorization.k8s.io", "RoleBinding"),
-        ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
-    }
-)
+# kinds whose metadata is judged by the rules of every API, not by those of the core group
+_PLAIN_METADATA = frozenset({("coordination.k8s.io", "Lease")})
+
+
+def _knows_finalizers(resource: Resource) -> bool:
+    """Whether finalizers without a domain must be known ones."""
+    return not resource.custom and (resource.group, resource.kind) not in _PLAIN_METADATA
+
+
+_ANY_NAME = formats.path_segment  # every name that may stand in a path
 
 
 def _create_metadata(resource: Resource, meta: Object) -> Errors:
-    found = metadata.on_create(meta, resource.namespaced, metadata.name_format(resource.group, resource.kind))
-    return found + metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
+    return metadata.on_create(meta, resource.namespaced, metadata.name_format(resource.group, resource.kind))
 
 
 def update(resource: Resource, new: Object, old: Object, subresource: str = "") -> Errors:
     """What keeps `new` from taking the place of `old`; [] if nothing does."""
     meta, before = new.get("metadata") or {}, old.get("metadata") or {}
-    name = metadata.name_format("rbac.authorization.k8s.io", "Role")  # every name passes here that may stand in a path
-    found = metadata.on_create(meta, resource.namespaced, name) + metadata.on_update(meta, before)
-    if not resource.custom:
-        found += metadata.on_update(meta, before)  # the kind's own validation asks once more, so causes come twice
-        found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
-        if (resource.group, resource.kind) in _CREATED_ANEW and not subresource:
-            found += _create_metadata(resource, meta)
     rule = registry.UPDATE.get((resource.group, resource.kind, subresource))
+    found = metadata.on_create(meta, resource.namespaced, _ANY_NAME) + metadata.on_update(meta, before)
+    if not resource.custom and rule not in registry.METADATA_TOO:
+        for part in metadata_parts.parts(resource.group, resource.kind, subresource):
+            found += _create_metadata(resource, meta) if part == "create" else metadata.on_update(meta, before)
+            if _knows_finalizers(resource):
+                found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
     return found + rule(new, old) if rule else found

@@ -6,8 +6,10 @@ from typing import Any
 
 from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.validation import formats, internal
+from azsandbox.kubernetes.schema import internal
+from azsandbox.kubernetes.validation import formats
 from azsandbox.kubernetes.validation.common import (
+    NEGATIVE,
     NOT_POSITIVE,
     formatted,
     label_selector,
@@ -41,16 +43,25 @@ _WINDOW_LIMIT, _PERIOD_LIMIT = 3600, 1800  # seconds
 
 @on_create("autoscaling", "HorizontalPodAutoscaler")
 def autoscaler(obj: Object) -> Errors:
+    return _autoscaler(obj, None)
+
+
+def _autoscaler(obj: Object, old: Object | None) -> Errors:
+    """An autoscaler, new or in the place of `old`, whose target's version is not judged again while it stays."""
     spec = obj.get("spec") or {}
     found: Errors = []
     low, high = spec.get("minReplicas"), spec.get("maxReplicas") or 0
-    if low is not None and low < _LOWEST:
+    before = (old or {}).get("spec") or {}
+    if low is not None and low < (0 if before.get("minReplicas") == 0 else _LOWEST):
         found.append(invalid("spec.minReplicas", low, f"must be greater than or equal to {_LOWEST}"))
     if high < 1:
         found.append(invalid("spec.maxReplicas", high, "must be greater than 0"))
     if low is not None and high < low:
         found.append(invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
-    found += _reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef")
+    target, earlier = spec.get("scaleTargetRef") or {}, before.get("scaleTargetRef") or {}
+    known = old is not None and all(target.get(key) == earlier.get(key) for key in ("apiVersion", "kind"))
+    controller = target.get("kind") == "ReplicationController"
+    found += _reference(target, "spec.scaleTargetRef", known or _groups(target, controller))
     metrics = _metrics_of(spec)
     for index, metric in enumerate(metrics):
         found += _metric(metric, f"spec.metrics[{index}]")
@@ -75,7 +86,7 @@ def _metrics_of(spec: Object) -> list[Object]:
 
 @on_update("autoscaling", "HorizontalPodAutoscaler")
 def autoscaler_update(new: Object, old: Object) -> Errors:
-    return autoscaler(new)
+    return _autoscaler(new, old)
 
 
 @on_update("autoscaling", "HorizontalPodAutoscaler", subresource="status")
@@ -85,16 +96,20 @@ def autoscaler_status(new: Object, old: Object) -> Errors:
     return found + nonnegative(status.get("desiredReplicas"), "status.desiredReplicas")
 
 
-def _reference(reference: Object, path: str) -> Errors:
+def _groups(reference: Object, core_too: bool) -> bool | str:
+    """Whether a reference's apiVersion names a group, or may do without; else what is wrong with it."""
+    version = reference.get("apiVersion") or ""
+    if version.count("/") > 1:
+        return f"unexpected GroupVersion string: {version}"
+    return "/" in version or core_too or "apiVersion must specify API group"
+
+
+def _reference(reference: Object, path: str, version_is: bool | str) -> Errors:
     found: Errors = []
     for key in ("kind", "name"):
         found += named(reference.get(key), f"{path}.{key}", formats.path_segment)
-    version = reference.get("apiVersion") or ""
-    if version.count("/") > 1:
-        text = f"unexpected GroupVersion string: {version}"
-        found.append(invalid(f"{path}.apiVersion", version, text))
-    elif "/" not in version and (version != "v1" or reference.get("kind") != "ReplicationController"):
-        found.append(invalid(f"{path}.apiVersion", version, "apiVersion must specify API group"))
+    if isinstance(version_is, str):
+        found.append(invalid(f"{path}.apiVersion", reference.get("apiVersion") or "", version_is))
     return found
 
 
@@ -124,7 +139,8 @@ def _source(key: str, source: Object, path: str) -> Errors:
     found: Errors = []
     target = source.get("target") or {}
     if key == "object":
-        found += _reference(source.get("describedObject") or {}, f"{path}.describedObject")
+        described = source.get("describedObject") or {}
+        found += _reference(described, f"{path}.describedObject", _groups(described, True))
     if key in ("object", "external", "pods"):
         name = (source.get("metric") or {}).get("name")
         found += named(name, f"{path}.metric.name", formats.path_segment, "must specify a metric name")
@@ -192,10 +208,13 @@ def _rules(rules: Object, path: str) -> Errors:
             found.append(invalid(f"{here}.periodSeconds", period, NOT_POSITIVE))
         if period > _PERIOD_LIMIT:
             found.append(invalid(f"{here}.periodSeconds", period, f"must be less than or equal to {_PERIOD_LIMIT}"))
+    tolerance = rules.get("tolerance")
+    if tolerance is not None and Quantity.parse(tolerance) < Quantity.ZERO:
+        found.append(invalid(f"{path}.tolerance", str(Quantity.parse(tolerance)), NEGATIVE))
     return found
 
 
-@on_create("policy", "PodDisruptionBudget")
+@on_create("policy", "PodDisruptionBudget", validates_metadata=True)
 def disruption_budget(obj: Object) -> Errors:
     spec = obj.get("spec") or {}
     found: Errors = []

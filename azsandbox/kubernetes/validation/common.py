@@ -132,7 +132,8 @@ def shown_selector(selector: Object | None) -> Any:
         out["matchLabels"] = dict(sorted(selector["matchLabels"].items()))
     if selector.get("matchExpressions"):
         out["matchExpressions"] = [
-            {key: item[key] for key in ("key", "operator", "values") if item.get(key)}
+            {key: item.get(key) or "" for key in ("key", "operator")}
+            | ({"values": item["values"]} if item.get("values") else {})
             for item in selector["matchExpressions"]
         ]
     return out

@@ -14,6 +14,7 @@ from azsandbox.kubernetes.validation.errors import (
     Errors,
     duplicate,
     forbidden,
+    internal,
     invalid,
     required,
     too_long,
@@ -167,6 +168,11 @@ def node(obj: Object) -> Errors:
     ranges = spec.get("podCIDRs") or []
     for index, value in enumerate(ranges):
         found += cidr(value, f"spec.podCIDRs[{index}]")
+    bad = next((index for index, value in enumerate(ranges) if formats.cidr(value) is None), None)
+    if len(ranges) > 1 and bad is not None:
+        text = "invalid PodCIDRs. failed to check with dual stack with error:"
+        cause = f"invalid CIDR[{bad}]: <nil> (invalid CIDR address: {ranges[bad]})"
+        found.append(internal("spec.podCIDRs", text + cause))
     if len(ranges) > 1 and (len({":" in value for value in ranges}) < 2 or len(ranges) > 2):
         found.append(invalid("spec.podCIDRs", ranges, "may specify no more than one CIDR for each IP family"))
     return found

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.validation import formats, internal, volumes
+from azsandbox.kubernetes.validation import formats, volumes
 from azsandbox.kubernetes.validation.common import (
-    INT32_MAX,
     PROTOCOLS,
-    descending_path,
     formatted,
     named,
     no_backsteps,
@@ -26,11 +23,12 @@ from azsandbox.kubernetes.validation.errors import (
     forbidden,
     invalid,
     not_found,
-    not_supported,
     required,
     too_long,
 )
 from azsandbox.kubernetes.validation.resource_names import requirements
+from azsandbox.kubernetes.validation.security import security_context
+from azsandbox.kubernetes.validation.volume_sources import Check
 
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -146,10 +144,12 @@ def init_containers(items: list[Object], regular: list[Object], context: PodCont
         here = f"{path}[{index}]"
         found += common(item, context, here)
         policy, rules = item.get("restartPolicy"), item.get("restartPolicyRules") or []
-        if policy == "Always" and rules:
+        if policy is None and rules:
+            found.append(required(f"{here}.restartPolicy", "must specify restartPolicy when restart rules are used"))
+        elif policy == "Always" and rules:
             text = "restartPolicyRules are not allowed for init containers with restart policy Always"
             found.append(forbidden(f"{here}.restartPolicyRules", text))
-        elif policy != "Always":
+        elif policy not in (None, "Always"):
             found += _restart_policy(policy, rules, here)
         name = item.get("name") or ""
         if name in names:
@@ -167,9 +167,6 @@ def init_containers(items: list[Object], regular: list[Object], context: PodCont
                 for key in ("lifecycle", *_PROBES)
                 if item.get(key) is not None
             ]
-            if item.get("resizePolicy"):
-                text = "must not be set for init containers"
-                found.append(invalid(f"{here}.resizePolicy", item["resizePolicy"], text))
     return found
 
 
@@ -306,7 +303,7 @@ def _file_reference(reference: Object, path: str) -> Errors:
     return found + (no_backsteps(place, f"{path}.path") if place else [required(f"{path}.path")])
 
 
-_ENV_CHECKS: dict[str, volumes.Check] = {
+_ENV_CHECKS: dict[str, Check] = {
     "fieldRef": volumes.env_field,
     "resourceFieldRef": lambda reference, path: volumes.resource_reference(reference, path),
     "configMapKeyRef": _key_reference,
@@ -449,69 +446,3 @@ def _resize_policy(items: list[Object], path: str, restart_policy: str) -> Error
             text = "must be 'NotRequired' when `restartPolicy` is 'Never'"
             found.append(invalid(path, policy, text))
     return found
-
-
-def identity(value: Any, path: str) -> Errors:
-    """A user or group of Linux."""
-    return [invalid(path, value, formats.range_text(0, INT32_MAX))] if not 0 <= value <= INT32_MAX else []
-
-
-def security_context(context: Object, path: str, host_users: bool) -> Errors:
-    """A container's security context."""
-    found: Errors = []
-    for key in ("runAsUser", "runAsGroup"):
-        if context.get(key) is not None:
-            found += identity(context[key], f"{path}.{key}")
-    mount = context.get("procMount")
-    if mount is not None:
-        found += supported(mount, f"{path}.procMount", ("Default", "Unmasked"))
-        if host_users and mount == "Unmasked":
-            text = "`hostUsers` must be false to use `Unmasked`"
-            found.append(invalid(f"{path}.procMount", mount, text))
-    found += seccomp(context.get("seccompProfile"), f"{path}.seccompProfile")
-    if context.get("allowPrivilegeEscalation") is False:
-        shown = internal.shown(context, "core.SecurityContext")
-        if context.get("privileged"):
-            text = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            found.append(invalid(path, shown, text))
-        if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or []):
-            text = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            found.append(invalid(path, shown, text))
-    return found + app_armor(context.get("appArmorProfile"), f"{path}.appArmorProfile")
-
-
-def seccomp(profile: Object | None, path: str) -> Errors:
-    """A seccomp profile."""
-    if profile is None:
-        return []
-    kinds = ("Localhost", "RuntimeDefault", "Unconfined")
-    found = one_of(profile.get("type"), f"{path}.type", kinds, "type is required when seccompProfile is set")
-    local = profile.get("localhostProfile")
-    if profile.get("type") == "Localhost":
-        if local is None:
-            found.append(required(f"{path}.localhostProfile", "must be set when seccomp type is Localhost"))
-        else:
-            found += descending_path(local, f"{path}.localhostProfile")
-    elif local is not None:
-        shown = internal.shown(profile, "core.SeccompProfile")
-        text = "can only be set when seccomp type is Localhost"
-        found.append(invalid(f"{path}.localhostProfile", shown, text))
-    return found
-
-
-def app_armor(profile: Object | None, path: str) -> Errors:
-    """An AppArmor profile."""
-    if profile is None:
-        return []
-    here, kind, local = f"{path}.localhostProfile", profile.get("type"), profile.get("localhostProfile")
-    needed = "must be set when AppArmor type is Localhost"
-    if kind == "Localhost":
-        if local is None or not local:
-            return [required(here, needed)]
-        found = [] if local == local.strip() else [invalid(here, local, "must not be padded with whitespace")]
-        return found + ([too_long(here, 4095)] if len(local) > 4095 else [])
-    if kind in ("RuntimeDefault", "Unconfined"):
-        return [] if local is None else [invalid(here, local, "can only be set when AppArmor type is Localhost")]
-    if not kind:
-        return [required(f"{path}.type", "type is required when appArmorProfile is set")]
-    return [not_supported(f"{path}.type", kind, ("Localhost", "RuntimeDefault", "Unconfined"))]

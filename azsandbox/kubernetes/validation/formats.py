@@ -274,21 +274,60 @@ def invalid_http_path_text() -> str:
 
 
 def ip(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address, or None if the text is none. Leading zeros are no address here, as for new objects in Kubernetes."""
+    """The address, or None if the text is none. Numbers may have leading zeros, as in fields of old in Kubernetes."""
+    if "%" in value:
+        return None
     try:
-        return ipaddress.ip_address(value)
+        return ipaddress.ip_address(_LEADING_ZEROS.sub("", value) if ":" not in value else value)
     except ValueError:
         return None
+
+
+_LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
+
+
+def has_leading_zeros(value: str) -> bool:
+    """Whether an IPv4 address, or a length behind a slash, has a number that begins with zeros."""
+    address, _, length = value.partition("/")
+    return bool((":" not in address and _LEADING_ZEROS.search(address)) or _LEADING_ZEROS.match(length))
 
 
 def cidr(value: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
-    """The address with its network, or None."""
-    if "/" not in value:
+    """The address with its network, or None. Leading zeros are taken as for an address."""
+    address, slash, length = value.partition("/")
+    found = ip(address)
+    if not slash or found is None or not re.fullmatch(r"[0-9]{1,3}", length):
         return None
     try:
-        return ipaddress.ip_interface(value)
+        return ipaddress.ip_interface(f"{found}/{int(length)}")
     except ValueError:
         return None
+
+
+def strict_ip(value: str) -> list[str]:
+    """An address as new kinds ask for it: without leading zeros, and in its canonical form."""
+    found = ip(value)
+    if found is None:
+        return [IP_TEXT]
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        return ["must not be an IPv4-mapped IPv6 address"]
+    if has_leading_zeros(value):
+        return ["must not have leading 0s"]
+    return [] if str(found) == value else [f'must be in canonical form ("{found}")']
+
+
+def strict_cidr(value: str) -> list[str]:
+    """A range of addresses as new kinds ask for it."""
+    found = cidr(value)
+    if found is None:
+        return [CIDR_TEXT]
+    if has_leading_zeros(value):
+        return ["must not have leading 0s in IP or prefix length"]
+    if isinstance(found.ip, ipaddress.IPv6Address) and found.ip.ipv4_mapped:
+        return ["must not have an IPv4-mapped IPv6 address"]
+    if found.ip != found.network.network_address:
+        return ["must not have bits set beyond the prefix length"]
+    return [] if str(found.network) == value else [f'must be in canonical form ("{found.network}")']
 
 
 IP_TEXT = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"

@@ -7,8 +7,9 @@ import zoneinfo
 from typing import Any
 
 from azsandbox.kubernetes.request import Object
+from azsandbox.kubernetes.schema import internal
 from azsandbox.kubernetes.strategies import same
-from azsandbox.kubernetes.validation import formats, internal, metadata, pods
+from azsandbox.kubernetes.validation import formats, metadata, pods
 from azsandbox.kubernetes.validation.common import (
     formatted,
     label_selector,

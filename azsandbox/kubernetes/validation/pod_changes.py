@@ -7,9 +7,10 @@ from typing import Any
 
 from azsandbox.kubernetes.quality_of_service import quality_of_service
 from azsandbox.kubernetes.request import Object
+from azsandbox.kubernetes.schema import internal
 from azsandbox.kubernetes.strategies import same
 from azsandbox.kubernetes.validation import containers as container_rules
-from azsandbox.kubernetes.validation import formats, internal, scheduling
+from azsandbox.kubernetes.validation import formats, scheduling
 from azsandbox.kubernetes.validation.common import (
     INT32_MAX,
     formatted,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.request import Object
 from azsandbox.kubernetes.validation import containers as container_rules
-from azsandbox.kubernetes.validation import formats, metadata, scheduling
+from azsandbox.kubernetes.validation import formats, metadata, scheduling, security
 from azsandbox.kubernetes.validation.common import (
     INT32_MAX,
     descending_path,
@@ -75,6 +76,7 @@ def pod_spec(spec: Object, path: str, *, pod_name: str = "", is_pod: bool = True
     found += _dns_config(spec, f"{path}.dnsConfig")
     found += _gates(spec, path)
     found += scheduling.spread_constraints(spec.get("topologySpreadConstraints"), f"{path}.topologySpreadConstraints")
+    found += security.host_process(spec, path)
     return found + _host_users(spec, path) + _names(spec, path) + _rest(spec, names, path)
 
 
@@ -105,23 +107,32 @@ def _resource_claims(claims: list[Object], path: str) -> Errors:
 
 
 def _pod_resources(spec: Object, claims: frozenset[str], path: str) -> Errors:
-    from azsandbox.kubernetes.quantity import Quantity
-
     resources = spec["resources"]
     found: Errors = []
     if resources.get("claims") is not None:
         found.append(forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level"))
     found += requirements(resources, claims, path, pod_resource)
-    for name, text in (resources.get("requests") or {}).items():
-        amounts = [
-            Quantity.parse(container["resources"]["requests"][name])
-            for container in spec.get("containers") or []
-            if name in ((container.get("resources") or {}).get("requests") or {})
-        ]
-        total = sum(amounts, Quantity.ZERO)
-        if total > Quantity.parse(text):
-            said = f"must be greater than or equal to aggregate container requests of {total}"
-            found.append(invalid(f"{path}.requests[{name}]", text, said))
+    return found + _consistent(spec, resources, path)
+
+
+def _consistent(spec: Object, resources: Object, path: str) -> Errors:
+    """What a pod asks for as a whole covers what its containers ask for."""
+    found: Errors = []
+    containers = [(container.get("resources") or {}) for container in spec.get("containers") or []]
+    for key in ("requests", "limits"):
+        for name, text in (resources.get(key) or {}).items():
+            amounts = [Quantity.parse(each[key][name]) for each in containers if name in (each.get(key) or {})]
+            total = sum(amounts, Quantity.ZERO)
+            judged = amounts and (key == "requests" or name.startswith("hugepages-"))
+            if judged and total > Quantity.parse(text):
+                said = f"must be greater than or equal to aggregate container {key} of {total}"
+                found.append(invalid(f"{path}.{key}[{name}]", text, said))
+    limits = resources.get("limits") or {}
+    for index, each in enumerate(containers):
+        for name, text in (each.get("limits") or {}).items():
+            if name in limits and Quantity.parse(text) > Quantity.parse(limits[name]):
+                said = f"must be less than or equal to pod limits of {limits[name]}"
+                found.append(invalid(f"{path}.containers[{index}][{name}].limits", text, said))
     return found
 
 
@@ -143,22 +154,23 @@ def _security_context(spec: Object, path: str) -> Errors:
     found: Errors = []
     for key in ("fsGroup", "runAsUser", "runAsGroup"):
         if context.get(key) is not None:
-            found += container_rules.identity(context[key], f"{path}.{key}")
+            found += security.identity(context[key], f"{path}.{key}")
     for index, group in enumerate(context.get("supplementalGroups") or []):
-        found += container_rules.identity(group, f"{path}.supplementalGroups[{index}]")
+        found += security.identity(group, f"{path}.supplementalGroups[{index}]")
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
         text = "ShareProcessNamespace and HostPID cannot both be enabled"
         found.append(invalid(f"{path}.shareProcessNamespace", True, text))
     found += _sysctls(context.get("sysctls") or [], spec, f"{path}.sysctls")
-    for key, values in (
-        ("fsGroupChangePolicy", ("Always", "OnRootMismatch")),
-        ("supplementalGroupsPolicy", ("Merge", "Strict")),
-        ("seLinuxChangePolicy", ("MountOption", "Recursive")),
-    ):
+    if context.get("fsGroupChangePolicy") is not None:
+        policies = ("Always", "OnRootMismatch")
+        found += supported(context["fsGroupChangePolicy"], f"{path}.fsGroupChangePolicy", policies)
+    found += security.seccomp(context.get("seccompProfile"), f"{path}.seccompProfile")
+    found += security.windows_options(context.get("windowsOptions"), f"{path}.windowsOptions")
+    found += security.app_armor(context.get("appArmorProfile"), f"{path}.appArmorProfile")
+    for key, values in (("supplementalGroupsPolicy", ("Merge", "Strict")), ("seLinuxChangePolicy", ("Recursive",))):
         if context.get(key) is not None:
             found += supported(context[key], f"{path}.{key}", values)
-    found += container_rules.seccomp(context.get("seccompProfile"), f"{path}.seccompProfile")
-    return found + container_rules.app_armor(context.get("appArmorProfile"), f"{path}.appArmorProfile")
+    return found
 
 
 def _sysctls(items: list[Object], spec: Object, path: str) -> Errors:
@@ -286,7 +298,9 @@ def _rest(spec: Object, claims: frozenset[str], path: str) -> Errors:
 
 def _operating_system(spec: Object, path: str) -> Errors:
     name = spec["os"].get("name")
-    found = one_of(name, f"{path}.os.name", ("linux", "windows"))
+    if not name:
+        return [required(f"{path}.os.name")]
+    found = supported(name, f"{path}.os", ("linux", "windows"))
     context = spec.get("securityContext") or {}
     text = f"{{}} cannot be set for a {'windows' if name == 'linux' else 'linux'} pod"
     if name == "linux":

@@ -134,7 +134,7 @@ def _backend(backend: Object, path: str) -> Errors:
 
 def _typed_reference(reference: Object, path: str) -> Errors:
     found: Errors = []
-    if reference.get("apiGroup"):
+    if reference.get("apiGroup") is not None:
         found += formatted(reference["apiGroup"], f"{path}.apiGroup", formats.dns_subdomain)
     for key in ("kind", "name"):
         found += named(reference.get(key), f"{path}.{key}", formats.path_segment)
@@ -182,13 +182,13 @@ def ingress_class(obj: Object) -> Errors:
     scope, namespace = parameters.get("scope"), parameters.get("namespace")
     if scope is None:
         return [*found, required(f"{path}.scope")]
-    if namespace is not None:
-        found += formatted(namespace, f"{path}.namespace", formats.dns_label)
     if scope not in ("Cluster", "Namespace"):
         return [*found, not_supported(f"{path}.scope", scope, ("Cluster", "Namespace"))]
-    if scope == "Namespace" and not namespace:
+    if scope == "Namespace" and namespace is None:
         found.append(required(f"{path}.namespace", "`parameters.scope` is set to 'Namespace'"))
-    if scope == "Cluster" and namespace:
+    elif scope == "Namespace":
+        found += formatted(namespace or "", f"{path}.namespace", formats.dns_label)
+    if scope == "Cluster" and namespace is not None:
         found.append(forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'"))
     return found
 
@@ -283,60 +283,6 @@ def _strictly_within(part: Any, whole: Any) -> bool:
     return part.version == whole.version and part.prefixlen > whole.prefixlen and part.subnet_of(whole)
 
 
-@on_create(_NETWORKING, "IPAddress")
-def ip_object(obj: Object) -> Errors:
-    name, reference = obj["metadata"].get("name") or "", (obj.get("spec") or {}).get("parentRef")
-    address = formats.ip(name)
-    found: Errors = []
-    if address is None:
-        found.append(invalid("metadata.name", name, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
-    elif str(address) != name:
-        found.append(invalid("metadata.name", name, f'must be in canonical form ("{address}")'))
-    if reference is None:
-        return [*found, required("spec.parentRef")]
-    for key in ("resource", "name"):
-        if not reference.get(key):
-            found.append(required(f"spec.parentRef.{key}"))
-    return found
-
-
-@on_update(_NETWORKING, "IPAddress")
-def ip_object_update(new: Object, old: Object) -> Errors:
-    one, other = ((each.get("spec") or {}).get("parentRef") for each in (new, old))
-    if same(one, other):
-        return []
-    return [invalid("spec.parentRef", one, metadata.IMMUTABLE)]
-
-
-@on_create(_NETWORKING, "ServiceCIDR")
-def service_cidr(obj: Object) -> Errors:
-    ranges, path = (obj.get("spec") or {}).get("cidrs") or [], "spec.cidrs"
-    if not ranges:
-        return [required(path, "at least one CIDR required")]
-    found: Errors = []
-    if len(ranges) > 2:
-        found.append(invalid(path, ranges, "may only hold up to 2 values"))
-    families = set()
-    for index, text in enumerate(ranges):
-        found += cidr(text, f"{path}[{index}]")
-        known = formats.cidr(text)
-        if known is not None:
-            families.add(known.version)
-            if str(known.network) != text:
-                said = f'must be in canonical form ("{known.network}")'
-                found.append(invalid(f"{path}[{index}]", text, said))
-    if len(ranges) == 2 and not found and len(families) < 2:
-        text = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
-        found.append(invalid(path, ranges, text))
-    return found
-
-
-@on_update(_NETWORKING, "ServiceCIDR")
-def service_cidr_update(new: Object, old: Object) -> Errors:
-    one, other = ((each.get("spec") or {}).get("cidrs") or [] for each in (new, old))
-    return unchanged(one, other, "spec.cidrs")
-
-
 # --- access
 
 
@@ -354,7 +300,10 @@ def cluster_role(obj: Object) -> Errors:
         text = "at least one clusterRoleSelector required if aggregationRule is non-nil"
         found += [] if selectors else [required(path, text)]
         for index, selector in enumerate(selectors):
-            found += label_selector(selector, f"{path}[{index}]")
+            faults = label_selector(selector, f"{path}[{index}]")
+            if faults:
+                faults.append(invalid(f"{path}[{index}]", None, "invalid label selector."))
+            found += faults
     return found
 
 

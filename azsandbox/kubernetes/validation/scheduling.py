@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.validation import formats, internal
+from azsandbox.kubernetes.schema import internal
+from azsandbox.kubernetes.validation import formats
 from azsandbox.kubernetes.validation.common import formatted, label_selector, positive, supported
 from azsandbox.kubernetes.validation.errors import (
+    DUPLICATE,
     Errors,
+    FieldError,
     duplicate,
     forbidden,
     invalid,
@@ -192,7 +195,8 @@ def taints(items: list[Object] | None, path: str) -> Errors:
         elif effect not in _EFFECTS:
             found.append(not_supported(f"{here}.effect", effect, _EFFECTS))
         if (key, effect) in unique:
-            found.append(duplicate(here, internal.shown(item, "core.Taint")))
+            text = "taints must be unique by key and effect pair"
+            found.append(FieldError(DUPLICATE, here, internal.shown(item, "core.Taint"), text))
         unique.add((key, effect))
     return found
 

@@ -154,7 +154,7 @@ def cluster_addresses(spec: Object, before: Object | None) -> Errors:
             found.append(not_supported(f"spec.ipFamilies[{index}]", family, _FAMILIES))
         if family in families[:index]:
             found.append(duplicate(f"spec.ipFamilies[{index}]", family))
-    if spec.get("ipFamilyPolicy"):
+    if spec.get("ipFamilyPolicy") is not None:
         found += supported(spec["ipFamilyPolicy"], "spec.ipFamilyPolicy", _POLICIES)
     bad = False
     for index, each in enumerate(addresses):
@@ -390,7 +390,9 @@ def _endpoint_address(item: Object, path: str) -> Errors:
         found += formatted(item["hostname"], f"{path}.hostname", formats.dns_label)
     if item.get("nodeName") is not None:
         found += formatted(item["nodeName"], f"{path}.nodeName", formats.dns_subdomain)
-    return found if formats.ip(text) is None else found + endpoint_ip(text, f"{path}.ip")
+    if formats.ip(text) is None:
+        return [*found, invalid(f"{path}.ip", text, "must be a valid IP address")]
+    return found + endpoint_ip(text, f"{path}.ip")
 
 
 def _endpoint_port(port: Object, needs_name: bool, path: str) -> Errors:
@@ -436,16 +438,22 @@ def _slice_endpoints(items: list[Object], kind: str) -> Errors:
         found += metadata.labels(topology, f"{here}.deprecatedTopology")
         if item.get("hostname") is not None:
             found += formatted(item["hostname"], f"{here}.hostname", formats.dns_label)
-        zones = (item.get("hints") or {}).get("forZones") or []
-        if len(zones) > 8:
-            found.append(too_many(f"{here}.hints.forZones", len(zones), 8))
-        seen: set[str] = set()
-        for place, zone in enumerate(zones):
-            where, name = f"{here}.hints.forZones[{place}].name", zone.get("name") or ""
-            if name in seen:
-                found.append(duplicate(where, name))
-            seen.add(name)
-            found += formatted(name, where, formats.label_value)
+        if item.get("hints") is not None:
+            found += _hints(item["hints"], f"{here}.hints")
+    return found
+
+
+def _hints(hints: Object, path: str) -> Errors:
+    found: Errors = []
+    for key, form in (("forZones", formats.label_value), ("forNodes", formats.dns_subdomain)):
+        items = hints.get(key) or []
+        if len(items) > 8:
+            return [*found, too_many(f"{path}.{key}", len(items), 8)]
+        names = [item.get("name") or "" for item in items]
+        for index, name in enumerate(names):
+            where = f"{path}.{key}[{index}].name"
+            found += [duplicate(where, name)] if name in names[:index] else []
+            found += formatted(name, where, form)
     return found
 
 
@@ -455,8 +463,9 @@ def _slice_address(address: str, kind: str, path: str) -> Errors:
     if kind not in _FAMILIES:
         return []
     found = formats.ip(address)
-    if found is None:
-        return [invalid(path, address, formats.IP_TEXT)]
+    faults = formats.strict_ip(address) if kind == "IPv6" else [] if found else [formats.IP_TEXT]
+    if faults or found is None:
+        return [invalid(path, address, text) for text in faults]
     if found.version != (4 if kind == "IPv4" else 6):
         return [invalid(path.rpartition("[")[0], address, f"must be an {kind} address"), *endpoint_ip(address, path)]
     return endpoint_ip(address, path)
@@ -486,9 +495,10 @@ def _slice_ports(ports: list[Object]) -> Errors:
         if name in names:
             found.append(duplicate(f"{here}.name", name))
         names.add(name)
-        found += one_of(port.get("protocol"), f"{here}.protocol", PROTOCOLS)
-        if port.get("port") is not None:
-            found += [invalid(f"{here}.port", port["port"], text) for text in formats.port_number(port["port"])]
+        if port.get("protocol") is None:
+            found.append(required(f"{here}.protocol"))
+        else:
+            found += supported(port["protocol"], f"{here}.protocol", PROTOCOLS)
         if port.get("appProtocol") is not None:
             found += formatted(port["appProtocol"], f"{here}.appProtocol", formats.qualified_name)
     return found

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any
 
 from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.request import Object
+from azsandbox.kubernetes.schema import internal
 from azsandbox.kubernetes.strategies import same
-from azsandbox.kubernetes.validation import formats, internal, metadata, volumes
+from azsandbox.kubernetes.validation import formats, metadata, volume_sources, volumes
 from azsandbox.kubernetes.validation.common import (
     NOT_POSITIVE,
     formatted,
     label_selector,
     named,
     no_backsteps,
-    one_of,
     supported,
     unchanged,
 )
 from azsandbox.kubernetes.validation.errors import (
     Errors,
-    duplicate,
     forbidden,
     invalid,
     not_supported,
     required,
-    too_long,
 )
 from azsandbox.kubernetes.validation.registry import on_create, on_update
 from azsandbox.kubernetes.validation.resource_names import is_native
@@ -167,71 +164,105 @@ def claim_status(new: Object, old: Object) -> Errors:
     return found
 
 
-_VOLUME_CHECKS: dict[str, volumes.Check] = {
-    "hostPath": volumes.host_path,
-    "gcePersistentDisk": volumes.requires("pdName"),
-    "awsElasticBlockStore": volumes.requires("volumeID"),
-    "glusterfs": volumes.requires("endpoints", "path"),
-    "flocker": volumes.requires(),
-    "nfs": volumes.nfs,
-    "rbd": volumes.requires("monitors", "image"),
-    "quobyte": volumes.requires("registry", "volume"),
-    "cephfs": volumes.requires("monitors"),
-    "iscsi": volumes.requires("targetPortal", "iqn"),
-    "cinder": volumes.requires("volumeID"),
-    "fc": volumes.requires(),
-    "flexVolume": volumes.requires("driver"),
-    "azureFile": volumes.azure_file,
-    "vsphereVolume": volumes.requires("volumePath"),
-    "photonPersistentDisk": volumes.requires("pdID"),
-    "portworxVolume": volumes.requires("volumeID"),
-    "azureDisk": volumes.azure_disk,
-    "scaleIO": volumes.requires("gateway", "system", "volumeName"),
-}
-
-
 @on_create("", "PersistentVolume")
 def volume(obj: Object) -> Errors:
-    spec = obj.get("spec") or {}
-    modes, capacity = spec.get("accessModes") or [], spec.get("capacity") or {}
-    found = [] if modes else [required("spec.accessModes")]
-    found += _access_modes(modes, "spec.accessModes")
-    if not capacity:
-        found.append(required("spec.capacity"))
+    return persistent_volume_spec(obj.get("spec") or {}, "spec")
+
+
+def persistent_volume_spec(spec: Object, path: str, inline: bool = False) -> Errors:
+    """A volume's spec; `inline`: within a VolumeAttachment."""
+    modes = spec.get("accessModes") or []
+    found = _inline(spec, path) if inline else []
+    found += [] if modes else [required(f"{path}.accessModes")]
+    found += _access_modes(modes, f"{path}.accessModes")
+    found += [] if inline else _capacity(spec.get("capacity") or {}, f"{path}.capacity")
+    policy, where = spec.get("persistentVolumeReclaimPolicy"), f"{path}.persistentVolumeReclaimPolicy"
+    if policy and inline and policy != "Retain":
+        found.append(forbidden(where, "may only be Retain in the context of inline volumes"))
+    elif policy and not inline:
+        found += supported(policy, where, _RECLAIM)
+    affinity, where = spec.get("nodeAffinity"), f"{path}.nodeAffinity"
+    if affinity is not None:
+        if inline:
+            found.append(forbidden(where, _NOT_INLINE))
+        elif affinity.get("required") is None:
+            found.append(required(f"{where}.required", "must specify required node constraints"))
+        else:
+            found += node_selector(affinity["required"], f"{where}.required")
+    return found + _volume_source(spec, path) + _volume_rest(spec, path, inline)
+
+
+_NOT_INLINE = "may not be specified in the context of inline volumes"
+
+
+def _inline(spec: Object, path: str) -> Errors:
+    found: Errors = []
+    if spec.get("claimRef") is not None:
+        found.append(forbidden(f"{path}.claimRef", _NOT_INLINE))
+    if spec.get("capacity"):
+        found.append(forbidden(f"{path}.capacity", _NOT_INLINE))
+    if spec.get("csi") is None:
+        found.append(required(f"{path}.csi", "has to be specified in the context of inline volumes"))
+    return found
+
+
+def _capacity(capacity: Object, path: str) -> Errors:
+    found = [] if capacity else [required(path)]
     if "storage" not in capacity or len(capacity) > 1:
-        found.append(not_supported("spec.capacity", capacity or None, ("storage",)))
+        found.append(not_supported(path, capacity or None, ("storage",)))
     for name, text in capacity.items():
         value = Quantity.parse(text)
         if value < Quantity.ZERO:
-            found.append(invalid(f"spec.capacity[{name}]", value.value, "must be a valid resource quantity"))
+            found.append(invalid(f"{path}[{name}]", value.value, "must be a valid resource quantity"))
         if value <= Quantity.ZERO:
-            found.append(invalid(f"spec.capacity[{name}]", str(value), NOT_POSITIVE))
-    if spec.get("persistentVolumeReclaimPolicy"):
-        found += supported(spec["persistentVolumeReclaimPolicy"], "spec.persistentVolumeReclaimPolicy", _RECLAIM)
-    affinity = spec.get("nodeAffinity")
-    if affinity is not None:
-        if affinity.get("required") is None:
-            found.append(required("spec.nodeAffinity.required", "must specify required node constraints"))
-        else:
-            found += node_selector(affinity["required"], "spec.nodeAffinity.required")
-    return found + _volume_source(spec) + _volume_rest(spec)
+            found.append(invalid(f"{path}[{name}]", str(value), NOT_POSITIVE))
+    return found
 
 
-def _volume_source(spec: Object) -> Errors:
+# in the order in which Kubernetes looks for them
+_ORDER = [
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+]
+
+
+def _volume_source(spec: Object, path: str) -> Errors:
     found: Errors = []
     count = 0
-    checks = {**_VOLUME_CHECKS, "local": _local, "storageos": volumes.requires("volumeName"), "csi": _csi}
-    for key, check in checks.items():
+    own = {"hostPath": volumes.host_path, "local": _local, "csi": _csi}
+    for key in _ORDER:
         if spec.get(key) is None:
             continue
-        if count:
-            found.append(forbidden(f"spec.{key}", "may not specify more than 1 volume type"))
+        if count and key != "flexVolume":
+            name = "cephFS" if key == "cephfs" else key
+            found.append(forbidden(f"{path}.{name}", "may not specify more than 1 volume type"))
             continue
         count += 1
-        found += check(spec[key], f"spec.{key}")
+        check = own.get(key) or volume_sources.OF_PERSISTENT_VOLUMES[key]
+        found += check(spec[key], f"{path}.{volume_sources.PATHS.get(key, key)}")
         if key == "local" and spec.get("nodeAffinity") is None:
-            found.append(required("spec.nodeAffinity", "Local volume requires node affinity"))
-    return found if count else [required("spec", "must specify a volume type")]
+            found.append(required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
+    return found if count else [required(path, "must specify a volume type")]
 
 
 def _local(source: Object, path: str) -> Errors:
@@ -253,23 +284,32 @@ def _csi(source: Object, path: str) -> Errors:
     return found
 
 
-def _volume_rest(spec: Object) -> Errors:
+def _volume_rest(spec: Object, path: str, inline: bool) -> Errors:
     found: Errors = []
     host = spec.get("hostPath")
     recycled = spec.get("persistentVolumeReclaimPolicy") == "Recycle"
     if host is not None and recycled and posixpath.normpath(host.get("path") or "") == "/":
         text = "may not be 'recycle' for a hostPath mount of '/'"
-        found.append(forbidden("spec.persistentVolumeReclaimPolicy", text))
-    if spec.get("storageClassName"):
-        found += formatted(spec["storageClassName"], "spec.storageClassName", formats.dns_subdomain)
-    if spec.get("volumeMode") is not None:
-        found += supported(spec["volumeMode"], "spec.volumeMode", _VOLUME_MODES)
+        found.append(forbidden(f"{path}.persistentVolumeReclaimPolicy", text))
+    name = spec.get("storageClassName")
+    if name:
+        where = f"{path}.storageClassName"
+        found += [forbidden(where, _NOT_INLINE)] if inline else formatted(name, where, formats.dns_subdomain)
+    mode = spec.get("volumeMode")
+    if mode is not None:
+        where = f"{path}.volumeMode"
+        if inline and mode != "Filesystem":
+            found.append(
+                forbidden(where, "may not specify volumeMode other than Filesystem in the context of inline volumes")
+            )
+        elif not inline:
+            found += supported(mode, where, _VOLUME_MODES)
     name = spec.get("volumeAttributesClassName")
     if name is not None:
-        path = "spec.volumeAttributesClassName"
-        found += named(name, path, formats.dns_subdomain, "an empty string is disallowed")
+        where = f"{path}.volumeAttributesClassName"
+        found += named(name, where, formats.dns_subdomain, "an empty string is disallowed")
         if spec.get("csi") is None:
-            found.append(required("spec.csi", "has to be specified when using volumeAttributesClassName"))
+            found.append(required(f"{path}.csi", "has to be specified when using volumeAttributesClassName"))
     return found
 
 
@@ -289,152 +329,4 @@ def volume_update(new: Object, old: Object) -> Errors:
         )
         text = f"{metadata.IMMUTABLE}, except for updating from beta label to GA"
         found.append(invalid("nodeAffinity", shown, text))
-    return found
-
-
-@on_create(_GROUP, "StorageClass")
-def storage_class(obj: Object) -> Errors:
-    provisioner = obj.get("provisioner") or ""
-    if not provisioner:
-        found = [required("provisioner", "")]
-    else:
-        found = [invalid("provisioner", provisioner, text) for text in formats.qualified_name(provisioner.lower())]
-    found += _parameters(obj.get("parameters") or {}, "parameters")
-    if obj.get("reclaimPolicy"):
-        found += supported(obj["reclaimPolicy"], "reclaimPolicy", ("Delete", "Retain"))
-    mode = obj.get("volumeBindingMode")
-    if mode is None:
-        found.append(required("volumeBindingMode"))
-    else:
-        found += supported(mode, "volumeBindingMode", ("Immediate", "WaitForFirstConsumer"))
-    for index, term in enumerate(obj.get("allowedTopologies") or []):
-        here = f"allowedTopologies[{index}]"
-        keys: set[str] = set()
-        for place, item in enumerate(term.get("matchLabelExpressions") or []):
-            where, values = f"{here}.matchLabelExpressions[{place}]", item.get("values") or []
-            found += [] if values else [required(f"{where}.values")]
-            found += [duplicate(f"{where}.values[{i}]", value) for i, value in enumerate(values) if value in values[:i]]
-            found += formatted(item.get("key") or "", f"{where}.key", formats.qualified_name)
-            if item.get("key") in keys:
-                found.append(duplicate(f"{where}.key", item.get("key")))
-            keys.add(item.get("key") or "")
-    return found
-
-
-def _parameters(values: Object, path: str) -> Errors:
-    found: Errors = []
-    if len(values) > 512:
-        found.append(too_long(f"{path}", 512))
-    if any(not key for key in values):
-        found.append(invalid(path, "", "field can not be empty."))
-    if sum(len(key) + len(value or "") for key, value in values.items()) > 256 * 1024:
-        found.append(too_long(path, 256 * 1024))
-    return found
-
-
-@on_update(_GROUP, "StorageClass")
-def storage_class_update(new: Object, old: Object) -> Errors:
-    found: Errors = []
-    text = "updates to {} are forbidden."
-    for key in ("parameters", "provisioner", "reclaimPolicy"):
-        if not same(new.get(key), old.get(key)):
-            found.append(forbidden(key, text.format(key)))
-    return found + unchanged(new.get("volumeBindingMode"), old.get("volumeBindingMode"), "volumeBindingMode")
-
-
-@on_create(_GROUP, "VolumeAttributesClass")
-def attributes_class(obj: Object) -> Errors:
-    found = volumes.csi_driver_name(obj.get("driverName") or "", "driverName")
-    if not obj.get("parameters"):
-        return [*found, required("parameters", "must contain at least one key/value pair")]
-    return found + _parameters(obj["parameters"], "parameters")
-
-
-@on_update(_GROUP, "VolumeAttributesClass")
-def attributes_class_update(new: Object, old: Object) -> Errors:
-    found: Errors = []
-    for key in ("driverName", "parameters"):
-        if not same(new.get(key), old.get(key)):
-            found.append(forbidden(key, f"updates to {key} are forbidden."))
-    return found
-
-
-@on_create(_GROUP, "CSIDriver")
-def csi_driver(obj: Object) -> Errors:
-    spec = obj.get("spec") or {}
-    found = volumes.csi_driver_name(obj["metadata"].get("name") or "", "metadata.name")
-    for key in ("attachRequired", "podInfoOnMount", "storageCapacity"):
-        if spec.get(key) is None:
-            found.append(required(f"spec.{key}"))
-    modes = spec.get("volumeLifecycleModes") or []
-    for mode in modes:
-        found += supported(mode, "spec.volumeLifecycleModes", ("Ephemeral", "Persistent"))
-    if spec.get("fsGroupPolicy") is not None:
-        values = ("File", "None", "ReadWriteOnceWithFSType")
-        found += supported(spec["fsGroupPolicy"], "spec.fsGroupPolicy", values)
-    seen: set[str] = set()
-    for index, request in enumerate(spec.get("tokenRequests") or []):
-        here, audience = f"spec.tokenRequests[{index}]", request.get("audience") or ""
-        if audience in seen:
-            found.append(duplicate(f"{here}.audience", audience))
-        seen.add(audience)
-        seconds = request.get("expirationSeconds")
-        if seconds is not None and seconds < 600:
-            text = "may not specify a duration less than 10 minutes"
-            found.append(invalid(f"{here}.expirationSeconds", seconds, text))
-    return found
-
-
-@on_update(_GROUP, "CSIDriver")
-def csi_driver_update(new: Object, old: Object) -> Errors:
-    spec, before = new.get("spec") or {}, old.get("spec") or {}
-    found: Errors = []
-    for key, shown in (("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")):
-        found += unchanged(spec.get(key), before.get(key), f"spec.{shown}")
-    return found
-
-
-@on_create(_GROUP, "CSINode")
-def csi_node(obj: Object) -> Errors:
-    found: Errors = []
-    names: set[str] = set()
-    for index, driver in enumerate((obj.get("spec") or {}).get("drivers") or []):
-        here, name = f"spec.drivers[{index}]", driver.get("name") or ""
-        found += volumes.csi_driver_name(name, f"{here}.name")
-        if not driver.get("nodeID"):
-            found.append(required(f"{here}.nodeID"))
-        if name in names:
-            found.append(duplicate(f"{here}.name", name))
-        names.add(name)
-        count = (driver.get("allocatable") or {}).get("count")
-        if count is not None and count < 0:
-            found.append(invalid(f"{here}.allocatable.count", count, "must be greater than or equal to 0"))
-    return found
-
-
-@on_create(_GROUP, "VolumeAttachment")
-def attachment(obj: Object) -> Errors:
-    spec = obj.get("spec") or {}
-    found: Errors = []
-    if not spec.get("attacher"):
-        found.append(required("spec.attacher"))
-    source = spec.get("source") or {}
-    if not source.get("persistentVolumeName") and source.get("inlineVolumeSpec") is None:
-        text = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
-        found.append(required("spec.source", text))
-    return found + named(spec.get("nodeName"), "spec.nodeName", formats.dns_subdomain)
-
-
-@on_update(_GROUP, "VolumeAttachment")
-def attachment_update(new: Object, old: Object) -> Errors:
-    if same(new.get("spec"), old.get("spec")):
-        return []
-    shown: Any = internal.shown(new.get("spec"), "storage.VolumeAttachmentSpec")
-    return [*attachment(new), invalid("spec", shown, metadata.IMMUTABLE)]
-
-
-@on_create(_GROUP, "CSIStorageCapacity")
-def capacity(obj: Object) -> Errors:
-    found = label_selector(obj.get("nodeTopology"), "nodeTopology")
-    found += one_of(obj.get("storageClassName"), "storageClassName", (obj.get("storageClassName") or "",))
     return found

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.validation import formats, metadata
+from azsandbox.kubernetes.validation import formats, metadata, volume_sources
 from azsandbox.kubernetes.validation.common import (
     descending_path,
     file_mode,
@@ -26,8 +25,8 @@ from azsandbox.kubernetes.validation.errors import (
     required,
     too_long,
 )
+from azsandbox.kubernetes.validation.volume_sources import Check
 
-Check = Callable[[Object, str], Errors]
 _MORE_THAN_ONE = "may not specify more than 1 volume type"
 _HOST_PATH_TYPES = (
     "",
@@ -91,7 +90,9 @@ def _source(item: Object, path: str, pod_name: str) -> Errors:
             found.append(forbidden(f"{path}.{key}", _MORE_THAN_ONE))
             continue
         count = 1
-        found += check(source, f"{path}.{key}")
+        if key == "image" and pod_name and not source.get("reference"):
+            found.append(required(f"{path}.image.reference"))  # which may come later in a template
+        found += check(source, f"{path}.{volume_sources.PATHS.get(key, key)}")
         if key == "ephemeral" and pod_name and item.get("name"):
             claim = f"{pod_name}-{item['name']}"
             found += [
@@ -150,13 +151,6 @@ def _config_map(source: Object, path: str) -> Errors:
 
 def _claim(source: Object, path: str) -> Errors:
     return [] if source.get("claimName") else [required(f"{path}.claimName")]
-
-
-def nfs(source: Object, path: str) -> Errors:
-    found = [required(f"{path}.{key}") for key in ("server", "path") if not source.get(key)]
-    if not (source.get("path") or "").startswith("/"):
-        found.append(invalid(f"{path}.path", source.get("path") or "", "must be an absolute path"))
-    return found
 
 
 def _downward_file(item: Object, path: str) -> Errors:
@@ -260,94 +254,67 @@ def _ephemeral(source: Object, path: str) -> Errors:
     found = metadata.annotation_values(meta.get("annotations"), f"{here}.metadata.annotations")
     found += metadata.labels(meta.get("labels"), f"{here}.metadata.labels")
     found += [
-        forbidden(f"{here}.metadata.{key}", "cannot be set")
+        forbidden(f"{here}.metadata.{'uID' if key == 'uid' else key}", "cannot be set")
         for key, value in meta.items()
-        if value and key not in ("annotations", "labels")
+        if (value or value == 0) and key not in ("annotations", "labels")
     ]
     return found + claim_spec(template.get("spec") or {}, f"{here}.spec")
 
 
 def _image(source: Object, path: str) -> Errors:
-    found = [] if source.get("reference") else [required(f"{path}.reference")]
     policy = source.get("pullPolicy")
     if not policy:
-        return [*found, required(f"{path}.pullPolicy")]
-    return found + supported(policy, f"{path}.pullPolicy", PULL_POLICIES)
+        return [required(f"{path}.pullPolicy")]
+    return supported(policy, f"{path}.pullPolicy", PULL_POLICIES)
 
 
-def azure_file(source: Object, path: str) -> Errors:
-    return [required(f"{path}.{key}") for key in ("secretName", "shareName") if not source.get(key)]
-
-
-def azure_disk(source: Object, path: str) -> Errors:
-    """A disk, managed or a blob; the URI must be of that kind."""
-    found = [required(f"{path}.{key}") for key in ("diskName", "diskURI") if not source.get(key)]
-    caching, kind = source.get("cachingMode"), source.get("kind")
-    if caching is not None:
-        found += supported(caching, f"{path}.cachingMode", ("None", "ReadOnly", "ReadWrite"))
-    if kind is not None:
-        found += supported(kind, f"{path}.kind", ("Dedicated", "Managed", "Shared"))
-    uri = source.get("diskURI") or ""
-    if kind == "Managed" and not uri.startswith("/subscriptions/"):
-        found.append(
-            not_supported(
-                f"{path}.diskURI",
-                uri,
-                ("/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}",),
-            )
-        )
-    if kind != "Managed" and kind is not None and not uri.startswith("https://"):
-        found.append(
-            not_supported(
-                f"{path}.diskURI",
-                uri,
-                ("https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd",),
-            )
-        )
-    return found
-
-
-def requires(*keys: str) -> Check:
-    """A source of which no more is asked than that some fields are there."""
-
-    def check(source: Object, path: str) -> Errors:
-        return [required(f"{path}.{key}") for key in keys if not source.get(key)]
-
-    return check
-
-
-_SOURCES: dict[str, Check] = {
+# in the order in which Kubernetes looks for them
+_ORDER = [
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
+]
+_OWN: dict[str, Check] = {
     "emptyDir": _empty_dir,
     "hostPath": host_path,
     "gitRepo": _git_repo,
-    "gcePersistentDisk": requires("pdName"),
-    "awsElasticBlockStore": requires("volumeID"),
     "secret": _secret,
-    "nfs": nfs,
-    "iscsi": requires("targetPortal", "iqn"),
-    "glusterfs": requires("endpoints", "path"),
-    "flocker": requires(),
     "persistentVolumeClaim": _claim,
-    "rbd": requires("monitors", "image"),
-    "cinder": requires("volumeID"),
-    "cephfs": requires("monitors"),
-    "quobyte": requires("registry", "volume"),
     "downwardAPI": _downward_api,
-    "fc": requires(),
-    "flexVolume": requires("driver"),
     "configMap": _config_map,
-    "azureFile": azure_file,
-    "vsphereVolume": requires("volumePath"),
-    "photonPersistentDisk": requires("pdID"),
-    "portworxVolume": requires("volumeID"),
-    "azureDisk": azure_disk,
-    "storageos": requires("volumeName"),
     "projected": _projected,
-    "scaleIO": requires("gateway", "system", "volumeName"),
     "csi": _csi,
     "ephemeral": _ephemeral,
     "image": _image,
 }
+_SOURCES: dict[str, Check] = {key: _OWN.get(key) or volume_sources.OF_PODS[key] for key in _ORDER}
 
 
 def field_reference(reference: Object, fields: tuple[str, ...], path: str) -> Errors:
@@ -496,5 +463,6 @@ def _devices(items: list[Object], mounted: list[Object], known: dict[str, Object
             found.append(invalid(f"{here}.name", name, "must not already exist in volumeMounts"))
         if any(mount.get("mountPath") == point for mount in mounted):
             found.append(invalid(f"{here}.devicePath", point, "must not already exist as a path in volumeMounts"))
-        names.add(name)
+        if name:
+            names.add(name)
     return found

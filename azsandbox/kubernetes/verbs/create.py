@@ -21,7 +21,7 @@ async def create(server: ApiServer, request: Request) -> Response:
     obj = writing.read_body(server, request, resource.gvk)
     writing.check_names(request, resource, obj, "")
     metadata = obj["metadata"]
-    if metadata.get("resourceVersion") not in (None, "", "0"):
+    if _is_set(metadata.get("resourceVersion") or ""):
         raise errors.plain_500("resourceVersion should not be set on objects to be created")
     for name in ("resourceVersion", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"):
         metadata.pop(name, None)
@@ -32,3 +32,11 @@ async def create(server: ApiServer, request: Request) -> Response:
         metadata["name"] = strategy.generated_name(metadata["generateName"])
     stored = await writing.store_new(server, request, resource, obj)
     return await answers.obj(server, request, resource, stored, 201)
+
+
+def _is_set(version: str) -> bool:
+    """Whether a resourceVersion is a number above zero; the storage passes over any other text."""
+    try:
+        return options.parse_uint(version) > 0
+    except ValueError:
+        return False

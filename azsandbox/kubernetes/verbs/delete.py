@@ -6,7 +6,7 @@ import copy
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from azsandbox.kubernetes import answers, custom_deletion, errors, strategy
+from azsandbox.kubernetes import answers, custom_deletion, errors, negotiation, strategy
 from azsandbox.kubernetes.admission import DELETE, Attributes
 from azsandbox.kubernetes.options import DeleteOptions
 from azsandbox.kubernetes.request import Object, Request, Response
@@ -38,7 +38,7 @@ async def delete(server: ApiServer, request: Request) -> Response:
         "status": "Success",
         "details": {key: value for key, value in details.items() if value},
     }
-    return answers.respond(request, status)
+    return answers.respond(request, status, 200, negotiation.accepted(request, custom=resource.custom))
 
 
 async def delete_object(

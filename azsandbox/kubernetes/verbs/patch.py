@@ -10,6 +10,7 @@ from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.verbs import writing
+from azsandbox.kubernetes.verbs.update import check_number
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
@@ -94,10 +95,7 @@ async def _update(
         )
     version = metadata.get("resourceVersion")
     if version and version != before["resourceVersion"]:
-        if not version.isdigit():
-            raise errors.plain_500(
-                f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
-            )
+        check_number(version)
         raise errors.modified(resource.name, request.name, resource.group)
     metadata["resourceVersion"] = before["resourceVersion"]
     metadata.setdefault("uid", before["uid"])

@@ -77,9 +77,14 @@ def check_version(resource: Resource, new: Object, old: Object) -> None:
             kind = resource.name if resource.custom else resource.kind
             raise errors.invalid(kind, resource.group, name, [invalid("metadata.resourceVersion", 0, text)])
         return
-    if not version.isdigit():
-        raise errors.plain_500(
-            f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
-        )
+    check_number(version)
     if version != before["resourceVersion"]:
         raise errors.modified(resource.name, name, resource.group)
+
+
+def check_number(version: str) -> None:
+    """The resourceVersion of an object is a number. Raises 500, as the server does."""
+    try:
+        options.parse_uint(version)
+    except ValueError as error:
+        raise errors.plain_500(str(error)) from None

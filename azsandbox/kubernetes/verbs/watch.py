@@ -43,7 +43,8 @@ async def watch(server: ApiServer, request: Request) -> Response:
     seconds = float(text) if text.isdigit() and int(text) else LEAST_TIMEOUT * (1 + random.random())  # noqa: S311
     shape = await answers.event_shape(server, request, resource, accepted)
     stream = _Stream(server, request, resource, labels, fields, shape)
-    return Response(200, stream=stream.lines(asked, seconds), warnings=request.warnings)
+    lines = stream.lines(asked, seconds)
+    return Response(200, stream=lines, content_type=accepted.stream_type, warnings=request.warnings)
 
 
 class _Stream:
@@ -75,7 +76,7 @@ class _Stream:
             events = bucket.watch(self.resource.collection, self.prefix, min(start, bucket.revision))
         except Compacted as error:
             status = errors.expired(f"too old resource version: {since} ({error.oldest})").status
-            yield orjson.dumps({"type": "ERROR", "object": status}) + b"\n"
+            yield self.shape.enclosed("ERROR", orjson.dumps(status))
             return
         try:
             yield b""  # the headers go out at once

@@ -83,6 +83,7 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
     await server.admission.validate(attrs)
     if not resource.custom:
         server.default(resource, obj)  # once more, as when it is read back: a Job has its template's labels then
+        server.types.as_stored(resource, obj)
     if request.dry_run:
         return obj
     with server.allocations(resource, obj, None):
@@ -118,10 +119,11 @@ async def store_changed(server: ApiServer, request: Request, resource: Resource,
     server.prune_ownership(resource, new)
     found = server.validate_update(resource, new, old, request.subresource, request)
     if found:
-        raise errors.invalid(resource.kind, resource.group, metadata.get("name", ""), found)
-    if not request.subresource:
-        request.warnings += warnings.of_write(resource, new, old)
+        raise errors.invalid(resource.kind, resource.stored_gvk.group, metadata.get("name", ""), found)
+    request.warnings += warnings.of_write(resource, new, old, request.subresource)
     await server.admission.validate(attrs)
+    if not resource.custom:
+        server.types.as_stored(resource, new)
     if same(new, old):
         return old
     metadata["resourceVersion"] = expected

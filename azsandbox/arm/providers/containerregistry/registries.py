@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from azsandbox.arm import errors
 from azsandbox.arm.call import Answer, Call
-from azsandbox.arm.operations import Operation, Style
+from azsandbox.arm.operations import Operation, Style, Work
 from azsandbox.arm.provider import NameRule, action
-from azsandbox.arm.providers.containerregistry import registry_body
+from azsandbox.arm.providers.containerregistry import imports, registry_body
 from azsandbox.arm.providers.containerregistry.names import INVALID, NAME, holder, in_use
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored, timestamp
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PASSWORDS = ("password", "password2")
 # From these api-versions on a registry is created by an operation; the recordings of 2023-07-01 show it at once
 ASYNC_SINCE = "2024-11-01"
+IMPORT_SECONDS = 10.0
 SUPPORTED = "api-supported-versions"
 
 
@@ -127,6 +128,26 @@ class Registries(ResourceType):
             raise errors.ArmError(400, "UnAuthorizedForCredentialOperations", text)
         passwords = [{"name": name, "value": stored.private["passwords"][name]} for name in PASSWORDS]
         return {"username": stored.name, "passwords": passwords}
+
+    # --- imports
+
+    @action("importImage")
+    async def import_image(self, call: Call, stored: Stored | None) -> Answer:
+        """Starts the import of an image or another artifact."""
+        assert stored is not None
+        data = imports.read(call)
+        with call.arm.atomic():
+            operation = self.begin(call, "importImage", stored, IMPORT_SECONDS, **{"import": data})
+        return Answer(202, None, self.operation_headers(call, operation))
+
+    async def perform(self, work: Work) -> None:
+        await super().perform(work)
+        if work.operation.kind == "importImage":
+            await imports.perform(work)
+
+    def ended(self, work: Work) -> None:
+        if work.operation.kind != "importImage":  # which leaves the registry itself as it was
+            super().ended(work)
 
 
 def new_password() -> str:

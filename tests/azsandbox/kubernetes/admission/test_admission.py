@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,6 +18,8 @@ NAMESPACE: dict[str, Any] = {"metadata": {"name": "n", "labels": {}}, "status": 
 
 class Objects:
     """Stands for the API server."""
+
+    local_services: ClassVar[dict[Any, Any]] = {}
 
     def __init__(self, **objects: list[dict[str, Any]]) -> None:
         self.objects = {"namespaces": [NAMESPACE], "serviceaccounts": [_named("default")], **objects}

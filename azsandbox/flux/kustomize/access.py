@@ -1,0 +1,123 @@
+"""As whom, and to which cluster, a Kustomization is applied (fluxcd/pkg/runtime/client, Impersonator)."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from azsandbox.controllers.client import KubeClient, Object, path
+from azsandbox.controllers.transports import Network
+from azsandbox.flux.rest_mapping import RestMapping
+from azsandbox.flux.runtime import Outbound
+from azsandbox.kubernetes.errors import StatusError
+
+
+class AccessError(Exception):
+    """A client that cannot be made; the message is Flux's."""
+
+
+class NotSupported(Exception):
+    """A way of access that the sandbox does not have."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """A client, the mapping of its cluster, and whether it is the controller's own."""
+
+    client: KubeClient
+    mapping: RestMapping
+    own: bool = True
+    remote: bool = False
+
+    async def close(self) -> None:
+        """Lets go of connections to another cluster."""
+        if self.remote:
+            await self.client.close()
+
+
+def account_of(obj: Object, default: str) -> str:
+    """The service account that a Kustomization is applied as, "" for the controller's own."""
+    return str(obj["spec"].get("serviceAccountName") or default)
+
+
+async def access_for(own: Access, obj: Object, default_account: str, outbound: Outbound) -> Access:
+    """The access of a Kustomization; `own` is the controller's. Raises AccessError or NotSupported."""
+    account, namespace = account_of(obj, default_account), obj["metadata"]["namespace"]
+    config = obj["spec"].get("kubeConfig")
+    found = own
+    if config:
+        found = await _remote(own.client, namespace, config, outbound)
+    if account:
+        client = found.client.impersonating(f"system:serviceaccount:{namespace}:{account}")
+        found = Access(client, found.mapping, own=False, remote=found.remote)
+    return found
+
+
+async def can_impersonate(own: Access, obj: Object, default_account: str) -> bool:
+    """Whether the service account of a Kustomization is there."""
+    account = account_of(obj, default_account)
+    if not account:
+        return True
+    try:
+        return await own.client.find(path("v1", "serviceaccounts", obj["metadata"]["namespace"], account)) is not None
+    except StatusError:
+        return False
+
+
+async def _remote(client: KubeClient, namespace: str, config: Object, outbound: Outbound) -> Access:
+    if "secretRef" not in config:
+        raise NotSupported(
+            "spec.kubeConfig.configMapRef is not supported in the sandbox; use spec.kubeConfig.secretRef"
+        )
+    reference = config["secretRef"]
+    name = f"{namespace}/{reference['name']}"
+    try:
+        secret = await client.get(path("v1", "secrets", namespace, reference["name"]))
+    except StatusError as error:
+        raise AccessError(f"unable to read KubeConfig secret '{name}' error: {error}") from None
+    data = secret.get("data") or {}
+    keys = [reference["key"]] if reference.get("key") else ["value", "value.yaml"]
+    text = next((data[key] for key in keys if key in data), None)
+    if text is None:
+        raise AccessError(f"KubeConfig secret '{name}' does not contain a '{keys[0]}' key with a kubeconfig")
+    try:
+        transport = Network.of(_sanitized(base64.b64decode(text)), proxy=outbound.proxy, ca=outbound.ca)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise AccessError(f"invalid KubeConfig in secret '{name}': {error}") from None
+    found = KubeClient(transport, client.user_agent)
+    return Access(found, RestMapping(found), own=False, remote=True)
+
+
+def _sanitized(text: bytes) -> dict[str, Any]:
+    """A kubeconfig without what Flux does not take from one: files, programs, and trust in any certificate.
+
+    Raises ValueError for a kubeconfig that names files, or is none.
+    """
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError("it is no YAML") from None
+    if not isinstance(config, dict) or not config.get("current-context"):
+        raise ValueError("invalid configuration: no configuration has been provided")
+    for row in config.get("clusters") or []:
+        cluster = row.get("cluster") or {}
+        if cluster.get("certificate-authority"):
+            raise ValueError(
+                f"cluster '{row['name']}' references a certificate-authority file, "
+                "only certificate-authority-data is supported"
+            )
+        cluster.pop("insecure-skip-tls-verify", None)
+    for row in config.get("users") or []:
+        user = row.get("user") or {}
+        for field, word in (
+            ("tokenFile", "tokenFile, only an inline token"),
+            ("client-certificate", "client-certificate file, only client-certificate-data"),
+            ("client-key", "client-key file, only client-key-data"),
+        ):
+            if user.get(field):
+                raise ValueError(f"user '{row['name']}' references a {word} is supported")
+        user.pop("exec", None)
+    return config

@@ -1,0 +1,221 @@
+"""Builds with real kustomize: `kubectl kustomize`, as Flux calls it: no plugins, files from all of the artifact.
+
+A build that was done before costs no process: its output is kept by the content of the tree. A kustomization that does
+nothing but list files is built file by file, so that a change of one file among hundreds costs no more than that file.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import hashlib
+import os
+import posixpath
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import orjson
+
+from azsandbox.controllers.client import Object
+from azsandbox.flux.kustomize.generator import Generated
+from azsandbox.flux.kustomize.manifest_files import BadManifest, Head
+from azsandbox.flux.kustomize.restrictions import Forbidden, follow
+from azsandbox.flux.kustomize.tree import Tree
+
+KEPT = 64  # outputs of whole builds
+KEPT_FILES = 20_000  # outputs of single files
+_PLAIN = frozenset(("apiVersion", "kind", "resources"))
+_COMMAND = ("kubectl", "kustomize", "--load-restrictor", "LoadRestrictionsNone", "--reorder", "none")
+_NAME, _ARTIFACT = "kustomization.yaml", "artifact"
+_DOCUMENTS = re.compile(r"^---\n", re.MULTILINE)
+
+
+class BuildError(Exception):
+    """A build that fails; the message is kustomize's."""
+
+
+class Builder:
+    """Runs builds and remembers their outputs.
+
+    `home` is where trees are written for kustomize. `variables` are added to its environment: how to reach remote
+    bases. `heads` gives the heads of the objects in a file, and raises BadManifest.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        heads: Callable[[bytes], tuple[Head, ...]],
+        variables: Mapping[str, str],
+        *,
+        remote_bases: bool = True,
+    ) -> None:
+        self.home, self.heads, self.variables, self.remote_bases = home, heads, dict(variables), remote_bases
+        self._outputs: dict[bytes, list[str]] = {}
+        self._files: dict[bytes, list[str]] = {}  # content of a file → its documents
+        self._running = asyncio.Semaphore(2)  # a process each
+
+    async def build(self, tree: Tree, folder: str, generated: Generated, root: str, seconds: float) -> list[str]:
+        """The documents of a folder's build, in the order of its resources.
+
+        `root` is what messages call the root of the tree, `seconds` how long kustomize may take. Raises BuildError.
+        """
+        whole = generated.written(tree)
+        try:
+            paths = follow(whole, folder, root, remote_bases=self.remote_bases)
+        except Forbidden as error:
+            raise BuildError(str(error)) from None
+        key = hashlib.sha256(folder.encode() + b"\0" + whole.digest()).digest()
+        known = self._outputs.pop(key, None)
+        if known is None:
+            known = await self._by_file(tree, folder, generated.content, root, seconds)
+        if known is None:
+            known = await self._run(whole, folder, root, seconds)
+            self._remember_files(tree, folder, generated.content, known)
+        if not paths.remote:  # what is elsewhere may change while the tree does not
+            self._outputs[key] = known
+            while len(self._outputs) > KEPT:
+                del self._outputs[next(iter(self._outputs))]
+        return known
+
+    async def _by_file(self, tree: Tree, folder: str, content: Object, root: str, seconds: float) -> list[str] | None:
+        """The output as that of each file, where most of them are known; None where it has to be built as a whole."""
+        files = _listed(tree, folder, content)
+        if files is None:
+            return None
+        new = [path for path, data in files.items() if data not in self._files]
+        if len(new) * 2 > len(files) or not self._are_different(files):
+            return None
+        if new:
+            part = Tree({path: files[path] for path in new})
+            resources = [f"./{posixpath.relpath(path, folder or '.')}" for path in new]
+            listing = Generated({**content, "resources": resources}, f"{folder}/{_NAME}" if folder else _NAME, True)
+            try:
+                built = await self._run(listing.written(part), folder, root, seconds)
+            except BuildError:
+                return None  # the whole build says it in its own words
+            self._remember_files(part, folder, listing.content, built)
+        found: list[str] = []
+        for data in files.values():
+            documents = self._files.get(data)
+            if documents is None:
+                return None
+            found += documents
+        return found
+
+    def _are_different(self, files: Mapping[str, bytes]) -> bool:
+        """Whether no two files have an object of the same kind and name: kustomize would refuse them."""
+        try:
+            heads = [head.identity for data in files.values() for head in self.heads(data)]
+        except BadManifest:
+            return False
+        return len(set(heads)) == len(heads)
+
+    def _remember_files(self, tree: Tree, folder: str, content: Object, built: list[str]) -> None:
+        """Keeps which documents of an output came from which file, where that is certain."""
+        files = _listed(tree, folder, content)
+        if files is None:
+            return
+        at = 0
+        found: dict[bytes, list[str]] = {}
+        try:
+            for data in files.values():
+                heads = self.heads(data)
+                documents = built[at : at + len(heads)]
+                if [self.heads(d.encode())[0].identity for d in documents] != [head.identity for head in heads]:
+                    return
+                found[data] = documents
+                at += len(heads)
+        except (BadManifest, IndexError):
+            return
+        if at == len(built):
+            self._files.update(found)
+            while len(self._files) > KEPT_FILES:
+                del self._files[next(iter(self._files))]
+
+    async def _run(self, tree: Tree, folder: str, root: str, seconds: float) -> list[str]:
+        """Runs kustomize on a tree."""
+        async with self._running:
+            outer = await asyncio.to_thread(_write, tree, self.home)
+            try:
+                home = outer / _ARTIFACT
+                code, output, complaint = await _kustomize(home / folder, outer, self.variables, seconds)
+            finally:
+                await asyncio.to_thread(shutil.rmtree, outer, ignore_errors=True)
+        if code:
+            raise BuildError(problem(complaint).replace(str(home), root))
+        return [document for document in _DOCUMENTS.split(output) if document.strip()]
+
+
+def _listed(tree: Tree, folder: str, content: Object) -> dict[str, bytes] | None:
+    """The files that a kustomization lists, where it does nothing but list files of the tree; otherwise None."""
+    if not set(content) <= _PLAIN:
+        return None
+    found: dict[str, bytes] = {}
+    for resource in content.get("resources") or []:
+        path = posixpath.normpath(posixpath.join(folder, resource))
+        if path not in tree.files or path in found or b"config.kubernetes.io/local-config" in tree.files[path]:
+            return None
+        found[path] = tree.files[path]
+    return found or None
+
+
+def _write(tree: Tree, home: Path) -> Path:
+    """Writes a tree into a new folder of `home`; returns the folder."""
+    home.mkdir(parents=True, exist_ok=True)
+    outer = Path(tempfile.mkdtemp(prefix="kustomization-", dir=home)).resolve()
+    (outer / _ARTIFACT).mkdir()
+    tree.write(outer / _ARTIFACT)
+    return outer
+
+
+async def _kustomize(folder: Path, home: Path, variables: Mapping[str, str], seconds: float) -> tuple[int, str, str]:
+    """Exit code, output and complaint of kustomize. `home` is where it may keep files of its own."""
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "GOGC": "off",  # it ends before collecting pays, unless it takes much
+        "GOMEMLIMIT": "512MiB",
+    }
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *_COMMAND, str(folder), stdout=pipe, stderr=pipe, stdin=asyncio.subprocess.DEVNULL, cwd=home,
+            env={**environment, **variables},
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise BuildError(
+            "kubectl was not found on PATH, and overlays are built with `kubectl kustomize`; "
+            "install it: https://kubernetes.io/docs/tasks/tools/"
+        ) from None
+    try:
+        async with asyncio.timeout(seconds):
+            output, complaint = await process.communicate()
+    except TimeoutError:
+        raise BuildError("context deadline exceeded") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, output.decode("utf-8", "replace"), complaint.decode("utf-8", "replace")
+
+
+def problem(complaint: str) -> str:
+    """What kustomize complains of, from what kubectl wrote: plainly after `error: `, or as a line of its log."""
+    logged = re.search(r'^[EF]\d{4} .*?\] "command failed" err=', complaint, re.MULTILINE)
+    if logged is None:
+        return complaint[complaint.rfind("error: ") :].removeprefix("error: ").strip() if complaint else "no output"
+    text = complaint[logged.end() :].rstrip("\n")
+    if text.startswith("<\n"):
+        lines = text[2:].removesuffix("\n >").split("\n")
+        return "\n".join(line.removeprefix("\t") for line in lines)
+    quoted = re.match(r'"(?:[^"\\]|\\.)*"', text)
+    if quoted is None:
+        return text
+    try:
+        return str(orjson.loads(quoted.group()))
+    except orjson.JSONDecodeError:
+        return str(ast.literal_eval(quoted.group()))  # Go's other escapes, such as \x00

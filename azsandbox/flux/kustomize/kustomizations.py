@@ -1,0 +1,548 @@
+"""Kustomization: what kustomize-controller does with one (kustomize-controller, internal/controller)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from azsandbox.controllers.client import KubeClient, Object, Objects, path
+from azsandbox.controllers.informer import Informers, key_of
+from azsandbox.flux import conditions
+from azsandbox.flux.artifacts import Artifacts
+from azsandbox.flux.conditions import READY, RECONCILING
+from azsandbox.flux.durations import go_duration, seconds
+from azsandbox.flux.events import NORMAL, WARNING
+from azsandbox.flux.expressions import BadExpression, HealthChecks
+from azsandbox.flux.flags import Flags
+from azsandbox.flux.kstatus import Rule, completed_job
+from azsandbox.flux.kustomize import access, decryption, dependencies, history, inventory, prune, sources
+from azsandbox.flux.kustomize.access import Access
+from azsandbox.flux.kustomize.application import Applied, ReconciliationFailed, apply
+from azsandbox.flux.kustomize.inventory import Entry
+from azsandbox.flux.kustomize.overlay import BuildFailed, Built, Overlays
+from azsandbox.flux.kustomize.settings import Settings, retry_interval, timeout
+from azsandbox.flux.kustomize.settled import Settled
+from azsandbox.flux.kustomize.sources import GROUP, SOURCES, source_of
+from azsandbox.flux.kustomize.status import StatusWriter
+from azsandbox.flux.kustomize.tree import Tree, secure_join
+from azsandbox.flux.object_refs import ObjectRef, group_of
+from azsandbox.flux.reconciler import NEVER, FluxReconciler
+from azsandbox.flux.rest_mapping import RestMapping
+from azsandbox.flux.waiting import WaitFailed, wait_until_ready
+from azsandbox.kubernetes.errors import StatusError
+
+HEALTHY = "Healthy"
+PROGRESSING, PROGRESSING_WITH_RETRY = "Progressing", "ProgressingWithRetry"
+NOT_SUPPORTED = "NotSupportedInSandbox"
+_ROOT = "/tmp/kustomization"  # noqa: S108 - what messages call an artifact's folder; nothing is written there
+_TERMINAL = "Reconciliation failed terminally due to configuration error"
+
+
+class Failed(Exception):
+    """A reconciliation that failed, and is tried again after the retry interval."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Stalled(Exception):
+    """A reconciliation that fails until the spec changes. `observed` where Flux takes note of the generation."""
+
+    def __init__(self, reason: str, message: str, *, observed: bool = True) -> None:
+        super().__init__(message)
+        self.reason, self.observed = reason, observed
+
+
+class Waiting(Exception):
+    """A source or a dependency that is not there yet: looked at again after `after` seconds, None for a growing delay.
+
+    `event` is what is said about it, if anything.
+    """
+
+    def __init__(self, reason: str, message: str, after: float | None, event: str = "") -> None:
+        super().__init__(message)
+        self.reason, self.after, self.event = reason, after, event
+
+
+@dataclass
+class Attempt:
+    """One reconciliation: its object, where its status is written, and the artifact that is applied."""
+
+    obj: Object
+    writer: StatusWriter
+    begun: float
+    health_checks: HealthChecks
+    artifact: Object
+
+    @property
+    def spec(self) -> Object:
+        spec: Object = self.obj["spec"]
+        return spec
+
+    @property
+    def status(self) -> Object:
+        status: Object = self.obj.setdefault("status", {})
+        return status
+
+    @property
+    def revision(self) -> str:
+        return str(self.artifact["revision"])
+
+    @property
+    def origin(self) -> str:
+        return sources.origin_of(self.artifact)
+
+    def reader(self, group: str, kind: str) -> Rule | None:
+        """How the status of a kind is read: a Job must complete, and some have expressions of their own."""
+        if (group, kind) == ("batch", "Job"):
+            return completed_job
+        return self.health_checks.rule(group, kind)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the revision is another than the last that was applied."""
+        return bool(self.status.get("lastAppliedRevision") != self.revision)
+
+    def record(self, built: Built, reason: str) -> None:
+        """Notes in the history how it ended."""
+        metadata = {"revision": self.revision} | ({"originRevision": self.origin} if self.origin else {})
+        history.record(self.status, built.digest, time.monotonic() - self.begun, reason, metadata)
+
+
+class Kustomizations(FluxReconciler):
+    """Applies what sources have."""
+
+    name = "kustomize-controller"
+    user_agent = "gotk-kustomize-controller"  # who writes the status
+    api_version, resource, kind = sources.API_VERSION, sources.RESOURCE, "Kustomization"
+
+    def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
+        super().__init__(client, informers, **options)
+        self.settings = Settings.of(Flags(options.get("arguments", ())))
+        self.workers = self.settings.concurrent
+        self.own = Access(self.client, RestMapping(self.client))
+        home, variables = self.flux.folder / "kustomize", self.flux.outbound.variables()
+        artifacts = Artifacts(self.flux.storage, self.namespace)
+        self.overlays = Overlays(artifacts, self.client, self.settings, self.namespace, home, variables)
+        self._settled: dict[str, Settled] = {}  # by uid
+        for kind in ("GitRepository", "OCIRepository", "Bucket", "ExternalArtifact"):
+            if kind != "ExternalArtifact" or self.settings.external_artifacts:
+                informers.of(SOURCES, sources.PLURALS[kind]).on_change(self._followed(kind))
+        for kind, plural in (("ConfigMap", "configmaps"), ("Secret", "secrets")):
+            if self.settings.watch_configs:
+                informers.of("v1", plural, labelSelector=self.settings.watch_configs).on_change(self._configured(kind))
+
+    # --- what else asks for a reconciliation
+
+    def _followed(self, source_kind: str) -> Any:
+        """Queues the Kustomizations of a source that has a new revision."""
+
+        def changed(event: str, source: Object, old: Object | None) -> None:
+            artifact, before = sources.artifact_of(source), sources.artifact_of(old or {})
+            if artifact is None:
+                return
+            if event == "MODIFIED" and before is not None and before["revision"] == artifact["revision"]:
+                return
+            metadata = source["metadata"]
+            where = sources.Source(source_kind, metadata["namespace"], metadata["name"])
+            self._queue(
+                [
+                    obj
+                    for obj in self.objects.list()
+                    if source_of(obj) == where and not _is_at(obj, artifact["revision"])
+                ],
+                source,
+            )
+
+        return changed
+
+    def _configured(self, kind: str) -> Any:
+        """Queues the Kustomizations that name a ConfigMap or a Secret which has changed and asks to be followed."""
+
+        def changed(event: str, config: Object, old: Object | None) -> None:
+            metadata = config["metadata"]
+            self._queue(
+                [
+                    obj
+                    for obj in self.objects.list(metadata["namespace"])
+                    if metadata["name"] in _names_of(obj["spec"], kind)
+                ],
+                config,
+            )
+
+        return changed
+
+    def _queue(self, objects: Objects, cause: Object) -> None:
+        """Queues objects, each after those that it depends on."""
+        try:
+            for obj in dependencies.sorted_by_dependency(objects):
+                self.queue.add(key_of(obj))
+        except ValueError as error:
+            self.log(cause, "failed to sort dependencies for revision change", "error", error=str(error))
+
+    # --- a reconciliation
+
+    async def rest(self, obj: Object) -> None:
+        """Answers a request, but does nothing."""
+        self.log(obj, "Reconciliation is suspended for this object")
+        await self._finish(obj, self._writer(obj))
+
+    async def act(self, obj: Object) -> float | None:
+        """Builds and applies; conditions and events say how that went."""
+        begun, writer = time.monotonic(), self._writer(obj)
+        attempt: Attempt | None = None
+        after: float | None
+        try:
+            # 1. What can never go well is found first
+            health_checks = self._health_checks(obj)
+
+            # 2. The source, its artifact, and what has to be ready before
+            artifact = await self._artifact(obj)
+            attempt = Attempt(obj, writer, begun, health_checks, artifact)
+            await self._check_dependencies(attempt)
+
+            # 3. The artifact is applied
+            await self._attempt(attempt)
+            after = self.settings.next_run(obj["spec"])
+        except Stalled as error:
+            after = await self._stalled(obj, attempt, error)
+        except Waiting as error:
+            conditions.mark(obj, READY, "False", error.reason, str(error))
+            self.log(obj, error.event or str(error))
+            if error.event and attempt:
+                await self._event(obj, NORMAL, error.event, attempt.revision, attempt.origin)
+            after = error.after
+        except Failed as error:
+            assert attempt is not None
+            after = await self._failed(attempt, error)
+
+        # 4. The result
+        await self._finish(obj, writer)
+        if conditions.is_true(obj, READY):
+            status = obj["status"]
+            text = (
+                f"Reconciliation finished in {go_duration(time.monotonic() - begun)}, "
+                f"next run in {go_duration(seconds(obj['spec']['interval']))}"
+            )
+            self.log(obj, text, revision=status.get("lastAttemptedRevision", ""))
+            update = {f"{GROUP}/commit_status": "update"}
+            revision, origin = status.get("lastAppliedRevision", ""), status.get("lastAppliedOriginRevision", "")
+            await self._event(obj, NORMAL, text, revision, origin, update)
+        return after
+
+    def _writer(self, obj: Object) -> StatusWriter:
+        return StatusWriter(self.client, self.objects.path_of(obj, "status"), obj)
+
+    async def _finish(self, obj: Object, writer: StatusWriter) -> None:
+        """Writes what came out."""
+        self.handled(obj)
+        status = obj.setdefault("status", {})
+        if conditions.is_true(obj, READY):
+            conditions.remove(obj, RECONCILING)
+            status["observedGeneration"] = obj["metadata"]["generation"]
+        reconciling = conditions.find(obj, RECONCILING)
+        if reconciling and conditions.is_false(obj, READY):
+            conditions.mark(obj, RECONCILING, "True", PROGRESSING_WITH_RETRY, reconciling["message"])
+        await writer.write(obj)
+
+    async def _failed(self, attempt: Attempt, error: Failed) -> float:
+        obj, again = attempt.obj, retry_interval(attempt.spec)
+        conditions.mark(obj, READY, "False", error.reason, str(error))
+        took = go_duration(time.monotonic() - attempt.begun)
+        text = f"Reconciliation failed after {took}, next try in {go_duration(again)}"
+        self.log(obj, text, "error", revision=attempt.revision, error=str(error))
+        await self._event(obj, WARNING, str(error), attempt.revision, attempt.origin)
+        return again
+
+    async def _stalled(self, obj: Object, attempt: Attempt | None, error: Stalled) -> float:
+        conditions.mark(obj, READY, "False", error.reason, str(error))
+        conditions.mark_stalled(obj, error.reason, str(error))
+        if error.observed:
+            obj["status"]["observedGeneration"] = obj["metadata"]["generation"]
+        self.log(obj, str(error), "error")
+        revision, origin = (attempt.revision, attempt.origin) if attempt else ("", "")
+        await self._event(obj, WARNING, str(error), revision, origin)
+        return NEVER
+
+    async def _event(
+        self,
+        obj: Object,
+        kind: str,
+        message: str,
+        revision: str,
+        origin: str = "",
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        """An event whose reason is that of Ready."""
+        found = {**(metadata or {})}
+        if revision:
+            found[f"{GROUP}/revision"] = revision
+        if origin:
+            found[f"{GROUP}/originRevision"] = origin
+        reason = conditions.reason(obj, READY) or ("error" if kind == WARNING else "info")
+        await self.recorder.event(obj, kind, reason, message, found)
+
+    # --- before the artifact is applied
+
+    def _health_checks(self, obj: Object) -> HealthChecks:
+        """Compiles the health checks of a spec. Raises Stalled."""
+        try:
+            checks = HealthChecks(obj["spec"].get("healthCheckExprs") or [])
+        except BadExpression as error:
+            raise Stalled("InvalidCELExpression", f"{_TERMINAL}: {error}") from None
+        if (obj["spec"].get("decryption") or {}).get("serviceAccountName") and not self.settings.workload_identity:
+            text = (
+                "to use spec.decryption.serviceAccountName for decryption authentication please enable the "
+                "ObjectLevelWorkloadIdentity feature gate in the controller"
+            )
+            raise Stalled("FeatureGateDisabled", text, observed=False)
+        return checks
+
+    async def _artifact(self, obj: Object) -> Object:
+        """The artifact of the source. Raises Waiting or Stalled."""
+        source = source_of(obj)
+        where = f"{source.kind}/{source.namespace}/{source.name}"
+        denied = f"can't access '{where}', "
+        if self.settings.no_cross_namespace_refs and source.namespace != obj["metadata"]["namespace"]:
+            raise Stalled("AccessDenied", f"{denied}cross-namespace references have been blocked", observed=False)
+        if source.kind == "ExternalArtifact" and not self.settings.external_artifacts:
+            raise Stalled("AccessDenied", f"{denied}ExternalArtifact feature gate is disabled", observed=False)
+        try:
+            found = await self.client.find(path(SOURCES, sources.PLURALS[source.kind], source.namespace, source.name))
+        except StatusError as error:
+            text = f"unable to get source '{source.namespace}/{source.name}': {error}"
+            raise Waiting("ArtifactFailed", text, None) from None
+        if found is None:
+            self.log(obj, f"Source '{sources.shown(obj)}' not found")
+            text = f'{source.kind}.source.toolkit.fluxcd.io "{source.name}" not found'
+            raise Waiting("ArtifactFailed", text, retry_interval(obj["spec"]))
+        artifact = sources.artifact_of(found)
+        if artifact is None:
+            again = self.settings.requeue_dependency
+            text = f"Source artifact not found, retrying in {go_duration(again)}"
+            raise Waiting("ArtifactFailed", text, again)
+        return artifact
+
+    async def _check_dependencies(self, attempt: Attempt) -> None:
+        """Raises Waiting or Stalled unless everything that it depends on is ready."""
+        obj, again = attempt.obj, self.settings.requeue_dependency
+        if not attempt.spec.get("dependsOn"):
+            return
+        try:
+            await dependencies.check(self.client, obj, attempt.revision, additive=self.settings.additive_ready_expr)
+        except dependencies.BadDependency as error:
+            raise Stalled("InvalidCELExpression", f"{_TERMINAL}: {error}") from None
+        except dependencies.NotReady as error:
+            event = f"Dependencies do not meet ready condition, retrying in {go_duration(again)}"
+            raise Waiting("DependencyNotReady", str(error), again, event) from None
+        self.log(obj, "All dependencies are ready, proceeding with reconciliation")
+
+    # --- the artifact is applied
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        """Fetches, builds, applies, prunes and checks health. Raises Failed, Waiting or Stalled."""
+        obj, status = attempt.obj, attempt.status
+
+        # 1. The manifests of the artifact
+        conditions.mark(obj, READY, "Unknown", PROGRESSING, "Reconciliation in progress")
+        await self._progress(attempt, "Fetching manifests")
+        root = f"{_ROOT}-{10**9 + secrets.randbelow(9 * 10**9)}"
+        tree, folder = await self._manifests(attempt, root)
+        status["lastAttemptedRevision"] = attempt.revision
+        await self._progress(attempt, "Building manifests")
+
+        # 2. As whom they are applied, and where
+        to = await self._access(obj)
+        try:
+            # 3. The overlay is built
+            try:
+                built = await self.overlays.build(obj, tree, folder, root)
+            except BuildFailed as error:
+                raise Failed("BuildFailed", str(error)) from None
+            except decryption.NotSupported as error:
+                raise Stalled(NOT_SUPPORTED, str(error)) from None
+
+            # 4. What differs from the cluster is applied
+            await self._progress(attempt, "Detecting drift")
+            applied = await self._apply(attempt, built, to)
+
+            # 5. What was applied is remembered, and what is no longer built is pruned
+            old = inventory.read(status)
+            new = [Entry(change.who, change.version) for change in applied.changes]
+            status["inventory"] = inventory.rows(new)
+            await self._prune(attempt, built, to, inventory.missing(old, new), new)
+
+            # 6. Health
+            await self._check_health(attempt, built, applied, to)
+        finally:
+            await to.close()
+
+        # 7. It is done
+        status["lastAppliedRevision"] = attempt.revision
+        status.pop("lastAppliedOriginRevision", None)
+        if attempt.origin:
+            status["lastAppliedOriginRevision"] = attempt.origin
+        succeeded = "ReconciliationSucceeded"
+        conditions.mark(obj, READY, "True", succeeded, f"Applied revision: {attempt.revision}")
+        attempt.record(built, succeeded)
+
+    async def _progress(self, attempt: Attempt, what: str) -> None:
+        limit = go_duration(timeout(attempt.spec))
+        text = f"{what} for revision {attempt.revision} with a timeout of {limit}"
+        conditions.mark_reconciling(attempt.obj, PROGRESSING, text)
+        await attempt.writer.write(attempt.obj)
+
+    async def _manifests(self, attempt: Attempt, root: str) -> tuple[Tree, str]:
+        """The files of the artifact, and the folder in it that the spec names."""
+        try:
+            tree = await self.overlays.tree(attempt.artifact)
+        except FileNotFoundError:
+            again = self.settings.requeue_dependency
+            text = f"Source is not ready, artifact not found, retrying in {go_duration(again)}"
+            raise Waiting("ArtifactFailed", text, again) from None
+        except ValueError as error:
+            raise Failed("ArtifactFailed", str(error)) from None
+        folder = secure_join(attempt.spec.get("path") or "")
+        if not tree.has(folder):
+            text = f"kustomization path not found: stat {root}/{folder}: no such file or directory"
+            raise Failed("ArtifactFailed", text)
+        return tree, folder
+
+    async def _access(self, obj: Object) -> Access:
+        try:
+            return await access.access_for(self.own, obj, self.settings.default_account, self.flux.outbound)
+        except access.AccessError as error:
+            raise Failed("ReconciliationFailed", str(error)) from None
+        except access.NotSupported as error:
+            raise Stalled(NOT_SUPPORTED, str(error)) from None
+
+    async def _apply(self, attempt: Attempt, built: Built, to: Access) -> Applied:
+        """Applies what was built, and tells what changed. Raises Failed."""
+        obj = attempt.obj
+        settled = self._settled.setdefault(obj["metadata"]["uid"], Settled()) if to.own else Settled()
+        try:
+            applied = await apply(obj, built.objects, to, self.settings, settled, attempt.reader, new=attempt.is_new)
+        except ReconciliationFailed as error:
+            attempt.record(built, "ReconciliationFailed")
+            raise Failed("ReconciliationFailed", str(error)) from None
+        if applied.changes:
+            output = {str(change.who): change.action for change in applied.changes}
+            self.log(obj, "server-side apply completed", output=output, revision=attempt.revision)
+        if applied.log:
+            await self._event(obj, NORMAL, applied.log, attempt.revision, attempt.origin)
+        return applied
+
+    async def _prune(
+        self, attempt: Attempt, built: Built, to: Access, stale: list[Entry], entries: list[Entry]
+    ) -> None:
+        """Deletes what is stale, where the spec says so. What could not be deleted stays in the inventory."""
+        if not attempt.spec.get("prune") or not stale:
+            return
+        obj, metadata = attempt.obj, attempt.obj["metadata"]
+        try:
+            changes = await prune.delete_all(to.client, to.mapping, stale, metadata["name"], metadata["namespace"])
+        except prune.PruneError as error:
+            attempt.status["inventory"] = inventory.rows(inventory.merged(entries, error.left))
+            attempt.record(built, "PruneFailed")
+            raise Failed("PruneFailed", str(error)) from None
+        text = "\n".join(map(str, changes))
+        self.log(obj, f"garbage collection completed: {text}")
+        await self._event(obj, NORMAL, text, attempt.revision, attempt.origin)
+
+    async def _check_health(self, attempt: Attempt, built: Built, applied: Applied, to: Access) -> None:
+        """Waits for what the spec names. Raises Failed."""
+        obj, spec = attempt.obj, attempt.spec
+        wanted = applied.present if spec.get("wait") else _references(spec.get("healthChecks") or [])
+        if not wanted:
+            conditions.remove(obj, HEALTHY)
+            return
+        begun, was_healthy = time.monotonic(), conditions.is_true(obj, HEALTHY)
+        limit = timeout(spec)
+        text = f"Running health checks for revision {attempt.revision} with a timeout of {go_duration(limit)}"
+        conditions.mark_reconciling(obj, PROGRESSING, text)
+        conditions.mark(obj, HEALTHY, "Unknown", PROGRESSING, text)
+        await attempt.writer.write(obj)
+        try:
+            await wait_until_ready(
+                to.client,
+                to.mapping,
+                [ref for ref in wanted if ref != ObjectRef.of(obj)],
+                limit,
+                reader=attempt.reader,
+                fail_fast=self.settings.fail_fast,
+                vanishing=applied.finished,
+            )
+        except WaitFailed as error:
+            reason = "HealthCheckFailed"
+            conditions.mark(obj, HEALTHY, "False", reason, str(error))
+            attempt.record(built, reason)
+            took = go_duration(time.monotonic() - begun)
+            raise Failed(reason, f"health check failed after {took}: {error}") from None
+        text = f"Health check passed in {go_duration(time.monotonic() - begun)}"
+        if not was_healthy or (attempt.is_new and applied.log):
+            await self._event(obj, NORMAL, text, attempt.revision, attempt.origin)
+        conditions.mark(obj, HEALTHY, "True", "Succeeded", text)
+        await attempt.writer.write(obj)
+
+    # --- the end of a Kustomization
+
+    async def finalize(self, obj: Object) -> None:
+        """Deletes what it applied, as its deletion policy says. What raises is tried again."""
+        spec, metadata, status = obj["spec"], obj["metadata"], obj.get("status") or {}
+        revision, origin = status.get("lastAppliedRevision", ""), status.get("lastAppliedOriginRevision", "")
+        entries = inventory.read(status)
+        self._settled.pop(metadata["uid"], None)
+        self.overlays.forget(metadata["uid"])
+        if not entries or not prune.deletes(spec):
+            return
+        if not await access.can_impersonate(self.own, obj, self.settings.default_account):
+            text = "unable to prune objects: \n" + "\n".join(str(entry.who) for entry in entries)
+            self.log(obj, text, "error", error="skiping pruning, failed to find account to impersonate")
+            await self._event(obj, WARNING, text, revision, origin)
+            return
+        to = await access.access_for(self.own, obj, self.settings.default_account, self.flux.outbound)
+        try:
+            changes = await prune.delete_all(to.client, to.mapping, entries, metadata["name"], metadata["namespace"])
+            await self._event(obj, NORMAL, "\n".join(map(str, changes)), revision, origin)
+            if spec.get("deletionPolicy") == prune.WAIT:
+                await prune.wait_gone(to.client, to.mapping, changes, timeout(spec))
+        except prune.PruneError:
+            await self._event(obj, WARNING, "pruning for deleted resource failed", revision, origin)
+            raise
+        except TimeoutError:
+            text = "failed to wait for resources termination"
+            self.log(obj, text, "error")
+            await self._event(obj, WARNING, text, revision, origin)
+        finally:
+            await to.close()
+
+
+def _is_at(obj: Object, revision: str) -> bool:
+    """Whether a Kustomization is at a revision already, or on its way to it."""
+    status = obj.get("status") or {}
+    busy = conditions.is_true(obj, READY) or conditions.is_true(obj, RECONCILING)
+    return busy and bool(status.get("lastAttemptedRevision") == revision)
+
+
+def _names_of(spec: Object, kind: str) -> set[str]:
+    """The ConfigMaps or Secrets that a spec names."""
+    references = (spec.get("postBuild") or {}).get("substituteFrom") or []
+    found = {reference["name"] for reference in references if reference["kind"] == kind}
+    field = "configMapRef" if kind == "ConfigMap" else "secretRef"
+    for part in ("kubeConfig", *(("decryption",) if kind == "Secret" else ())):
+        named = ((spec.get(part) or {}).get(field) or {}).get("name")
+        if named:
+            found.add(named)
+    return found
+
+
+def _references(checks: Objects) -> list[ObjectRef]:
+    """The objects of spec.healthChecks."""
+    found = []
+    for check in checks:
+        group = group_of(check.get("apiVersion") or "apps/v1")
+        found.append(ObjectRef(group, check["kind"], check.get("namespace") or "", check["name"]))
+    return found

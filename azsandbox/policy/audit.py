@@ -1,0 +1,124 @@
+"""Gatekeeper's audit: judges what is there already, again and again, and writes it into the constraints' status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from azsandbox.controllers.client import MERGE, KubeClient, Object, path
+from azsandbox.controllers.events import timestamp
+from azsandbox.kubernetes.errors import StatusError
+from azsandbox.policy.definitions import GROUP, VERSION, facts
+from azsandbox.policy.gatekeeper import AUDIT, Gatekeeper, action_of
+from azsandbox.policy.matching import Subject
+
+log = logging.getLogger(__name__)
+
+# What an audit does not judge: what is never stored, and Gatekeeper's own (gatekeeper, package audit)
+_SKIPPED = ("gatekeeper.sh", "metrics.k8s.io", "events.k8s.io", "authorization.k8s.io", "authentication.k8s.io")
+
+
+class Audit:
+    """One pass after another while Gatekeeper's audit pod runs. `seconds` lie between them."""
+
+    def __init__(self, client: KubeClient, gatekeeper: Gatekeeper, seconds: float) -> None:
+        self.client, self.gatekeeper, self.seconds = client, gatekeeper, seconds
+
+    async def run(self) -> None:
+        """Audits until cancelled."""
+        while True:
+            await asyncio.sleep(self.seconds)
+            try:
+                await self.audit()
+            except StatusError as error:
+                log.info("audit: %s", error)
+
+    async def audit(self) -> None:
+        """Judges every object that a constraint could be about, once."""
+        constraints = [c for found in self.gatekeeper.constraints.values() for c in found.values()]
+        if not constraints:
+            return
+        found: dict[tuple[str, str], list[Object]] = {(c["kind"], c["metadata"]["name"]): [] for c in constraints}
+        namespaces = {n["metadata"]["name"]: n for n in await self.client.list(path("v1", "namespaces"))}
+        async for kind, version, group, obj in self._objects(constraints):
+            metadata = obj["metadata"]
+            namespace = namespaces.get(metadata.get("namespace", ""))
+            subject = Subject(group, kind, obj, None, namespace)
+            for violation in self.gatekeeper.judge(subject, _review(group, version, kind, obj, namespace), AUDIT):
+                entries = found.get((violation.kind, violation.constraint))
+                if entries is not None:
+                    entries.append(
+                        {
+                            "enforcementAction": "scoped" if len(violation.actions) > 1 else violation.actions[0],
+                            "group": group,
+                            "kind": kind,
+                            "message": violation.message,
+                            "name": metadata["name"],
+                            **({"namespace": metadata["namespace"]} if metadata.get("namespace") else {}),
+                            "version": version,
+                        }
+                    )
+        for constraint in constraints:
+            await self._report(constraint, found[constraint["kind"], constraint["metadata"]["name"]])
+
+    async def _objects(self, constraints: list[Object]) -> AsyncIterator[tuple[str, str, str, Object]]:
+        """Kind, version, group and the object, of every kind that a constraint names."""
+        wanted = [
+            selector
+            for constraint in constraints
+            for selector in ((constraint.get("spec") or {}).get("match") or {}).get("kinds")
+            or [{"apiGroups": ["*"], "kinds": ["*"]}]
+        ]
+        for group, version, resource in await self._resources():
+            kind = resource["kind"]
+            if not any(_names(s.get("apiGroups"), group) and _names(s.get("kinds"), kind) for s in wanted):
+                continue
+            api_version = f"{group}/{version}" if group else version
+            for obj in await self.client.list(path(api_version, resource["name"])):
+                yield kind, version, group, {"apiVersion": api_version, "kind": kind, **obj}
+
+    async def _resources(self) -> list[tuple[str, str, Object]]:
+        """Every resource that can be listed, in its preferred version."""
+        groups = (await self.client.get("/apis")).get("groups") or []
+        served = [("", "v1", "/api/v1")]
+        served += [
+            (g["name"], g["preferredVersion"]["version"], f"/apis/{g['preferredVersion']['groupVersion']}")
+            for g in groups
+            if not g["name"].endswith(_SKIPPED)
+        ]
+        found = []
+        for group, version, url in served:
+            for resource in (await self.client.get(url)).get("resources") or []:
+                if "/" not in resource["name"] and "list" in resource["verbs"]:
+                    found.append((group, version, resource))
+        return found
+
+    async def _report(self, constraint: Object, entries: list[Object]) -> None:
+        limit = int(facts()["violations_kept"])
+        kept = [{**entry, "enforcementAction": action_of(constraint)} for entry in entries[:limit]]
+        status: Object = {"auditTimestamp": timestamp(), "totalViolations": len(entries), "violations": kept or None}
+        url = path(f"{GROUP}/{VERSION}", constraint["kind"].lower(), "", constraint["metadata"]["name"], "status")
+        try:
+            await self.client.patch(url, {"status": status}, MERGE)
+        except StatusError as error:
+            if error.code != 404:  # deleted meanwhile
+                raise
+
+
+def _names(patterns: list[str] | None, value: str) -> bool:
+    return not patterns or "*" in patterns or value in patterns
+
+
+def _review(group: str, version: str, kind: str, obj: Object, namespace: Object | None) -> dict[str, Any]:
+    """An object as a policy sees it in an audit: there is no request, so no operation and nobody who asks."""
+    metadata = obj["metadata"]
+    return {
+        "kind": {"group": group, "version": version, "kind": kind},
+        "name": metadata["name"],
+        "namespace": metadata.get("namespace", ""),
+        "operation": "",
+        "object": obj,
+        **({"_unstable": {"namespace": namespace}} if namespace else {}),
+    }

@@ -1,0 +1,137 @@
+"""The definitions of Gatekeeper's kinds: of templates, and of the kind that a template makes."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from azsandbox.controllers.client import Object
+
+GROUP, VERSION = "constraints.gatekeeper.sh", "v1beta1"
+
+
+@cache
+def facts() -> dict[str, Any]:
+    """What is known of Gatekeeper (data/policy/gatekeeper.json)."""
+    text = (resources.files("azsandbox") / "data" / "policy" / "gatekeeper.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def manifests(namespace: str) -> list[Object]:
+    """Gatekeeper's definitions, access, webhooks and workloads."""
+    text = (resources.files("azsandbox") / "data" / "policy" / "gatekeeper.yaml").read_text("utf-8")
+    return [
+        item
+        for item in yaml.safe_load_all(text.replace("NAMESPACE", namespace).replace("VERSION", facts()["version"]))
+        if item
+    ]
+
+
+def _selector() -> Object:
+    return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def _strings() -> Object:
+    return {"type": "array", "items": {"type": "string"}}
+
+
+def match_schema() -> Object:
+    """The schema of `spec.match`."""
+    return {
+        "type": "object",
+        "properties": {
+            "kinds": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"apiGroups": _strings(), "kinds": _strings()}},
+            },
+            "namespaces": _strings(),
+            "excludedNamespaces": _strings(),
+            "labelSelector": _selector(),
+            "namespaceSelector": _selector(),
+            "name": {"type": "string"},
+            "scope": {"type": "string"},
+            "source": {"type": "string", "enum": ["All", "Generated", "Original"]},
+        },
+    }
+
+
+def constraint_definition(template: Object) -> Object:
+    """The definition of the kind that a template makes: cluster-wide, with its parameters' schema."""
+    spec = template["spec"]["crd"]["spec"]
+    kind, short = spec["names"]["kind"], spec["names"].get("shortNames")
+    validation = spec.get("validation") or {}
+    parameters = validation.get("openAPIV3Schema")
+    if parameters is None or validation.get("legacySchema"):
+        parameters = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, **(parameters or {})}
+    scoped = {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "action": {"type": "string"},
+                "enforcementPoints": {
+                    "type": "array",
+                    "items": {"type": "object", "properties": {"name": {"type": "string"}}},
+                },
+            },
+        },
+    }
+    schema = {
+        "type": "object",
+        "properties": {
+            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 63}}},
+            "spec": {
+                "type": "object",
+                "properties": {
+                    "enforcementAction": {"type": "string", "default": "deny"},
+                    "scopedEnforcementActions": scoped,
+                    "match": match_schema(),
+                    "parameters": parameters,
+                },
+            },
+            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        },
+    }
+    columns = [
+        {"name": "enforcement-action", "type": "string", "jsonPath": ".spec.enforcementAction"},
+        {"name": "total-violations", "type": "integer", "jsonPath": ".status.totalViolations"},
+    ]
+    names: Object = {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": kind.lower(),
+        "singular": kind.lower(),
+        "categories": ["constraint", "constraints"],
+        **({"shortNames": short} if short else {}),
+    }
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": columns,
+    }
+    owner = {
+        "apiVersion": template["apiVersion"],
+        "kind": "ConstraintTemplate",
+        "name": template["metadata"]["name"],
+        "uid": template["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{kind.lower()}.{GROUP}",
+            "labels": {"gatekeeper.sh/constraint": "yes"},
+            "ownerReferences": [owner],
+        },
+        "spec": {"group": GROUP, "scope": "Cluster", "names": names, "versions": [version]},
+    }

@@ -1,0 +1,96 @@
+"""What a running Gatekeeper knows: its templates and constraints, and what they say of an object."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from azsandbox.controllers.client import Object
+from azsandbox.policy.matching import Subject, like, matches
+from azsandbox.policy.rego import Policy, RegoError
+
+log = logging.getLogger(__name__)
+
+ACTIONS = ("deny", "dryrun", "warn", "scoped")
+WEBHOOK, AUDIT = "validation.gatekeeper.sh", "audit.gatekeeper.sh"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What one constraint has against an object."""
+
+    constraint: str  # its name
+    kind: str
+    actions: tuple[str, ...]  # deny, warn, dryrun
+    message: str
+
+    @property
+    def text(self) -> str:
+        """As it stands in a refusal."""
+        return f"[{self.constraint}] {self.message}"
+
+
+@dataclass
+class Gatekeeper:
+    """Templates by kind, and constraints by kind and name. One a cluster, shared by webhook and audit."""
+
+    policies: dict[str, Policy] = field(default_factory=dict)
+    constraints: dict[str, dict[str, Object]] = field(default_factory=dict)
+    exempt: tuple[str, ...] = ()  # namespaces, with `*`, that a Config leaves out of the webhook
+
+    def put(self, constraint: Object) -> None:
+        """Takes a constraint in, or its newer version."""
+        self.constraints.setdefault(constraint["kind"], {})[constraint["metadata"]["name"]] = constraint
+
+    def drop(self, kind: str, name: str) -> None:
+        """Forgets a constraint."""
+        self.constraints.get(kind, {}).pop(name, None)
+
+    def judge(self, subject: Subject, review: dict[str, Any], point: str) -> list[Violation]:
+        """What the constraints that act at an enforcement point have against an object, sorted."""
+        found = [v for constraint in self._about(subject) for v in self._violations(constraint, review, point)]
+        return sorted(found, key=lambda violation: (violation.constraint, violation.message))
+
+    def _about(self, subject: Subject) -> Iterator[Object]:
+        for kind, constraints in self.constraints.items():
+            if kind in self.policies:
+                for constraint in list(constraints.values()):
+                    if matches((constraint.get("spec") or {}).get("match") or {}, subject):
+                        yield constraint
+
+    def _violations(self, constraint: Object, review: dict[str, Any], point: str) -> Iterator[Violation]:
+        actions = actions_at(constraint, point)
+        if not actions:
+            return
+        spec, name = constraint.get("spec") or {}, constraint["metadata"]["name"]
+        try:
+            answers = self.policies[constraint["kind"]].violations(review, spec.get("parameters") or {})
+        except RegoError as error:
+            log.info("constraint %s %s: %s", constraint["kind"], name, error)
+            answers = [{"msg": f"unable to evaluate: {error}"}]
+        for answer in answers:
+            yield Violation(name, constraint["kind"], actions, str(answer["msg"]))
+
+    def is_exempt(self, namespace: str) -> bool:
+        """Whether a Config leaves a namespace out."""
+        return any(like(pattern, namespace) for pattern in self.exempt)
+
+
+def action_of(constraint: Object) -> str:
+    """What a constraint does about a violation: deny unless it says otherwise."""
+    return str((constraint.get("spec") or {}).get("enforcementAction") or "deny")
+
+
+def actions_at(constraint: Object, point: str) -> tuple[str, ...]:
+    """What a constraint does at an enforcement point; a scoped one names points for each of its actions."""
+    action = action_of(constraint)
+    if action != "scoped":
+        return (action,)
+    scoped = (constraint.get("spec") or {}).get("scopedEnforcementActions") or []
+    return tuple(
+        entry["action"]
+        for entry in scoped
+        if any(place.get("name") in (point, "*") for place in entry.get("enforcementPoints") or [])
+    )

@@ -1,0 +1,98 @@
+"""Rego as Gatekeeper's templates are written in it: v0, with a rule `violation` and its helpers.
+
+The engine is regorus, which is true to v0 where others give wrong answers for partial sets. An engine belongs to the
+thread that made it, so everything here runs in the event loop, where one judgement costs a tenth of a millisecond.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import orjson
+
+_PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"]+)", re.MULTILINE)
+_RULE = re.compile(r"^\s*violation\b", re.MULTILINE)
+_LIBRARY = re.compile(r"lib(\.|$)")
+_PLACE = re.compile(r"-->\s*(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+).*?error:\s*(?P<text>.*)", re.DOTALL)
+
+
+class RegoError(Exception):
+    """A template's Rego cannot be used. `code` is Gatekeeper's word for why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Policy(Protocol):
+    """What a template means."""
+
+    def violations(self, review: dict[str, Any], parameters: Any) -> list[dict[str, Any]]:
+        """What is wrong with an object under review: dicts with `msg` and perhaps `details`. Raises RegoError."""
+
+
+class RegoPolicy:
+    """The Rego of one template, compiled. Raises RegoError for what cannot be used."""
+
+    def __init__(self, name: str, source: str, libraries: Sequence[str] = (), *, v1: bool = False) -> None:
+        import regorus
+
+        found = _PACKAGE.search(source)
+        if found is None:
+            raise RegoError("ingest_error", f"Could not ingest Rego: {name}: package expected")
+        if not _RULE.search(source):
+            text = f"invalid rego: Missing required rules: [violation] in template {name}"
+            raise RegoError("ingest_error", text)
+        if re.search(r"\bdata\.inventory\b", source):
+            text = "NotSupportedInSandbox: data.inventory is not kept; judge by input.review and input.parameters alone"
+            raise RegoError("ingest_error", text)
+        self.name = name
+        self._rule = f"data.{found[1]}.violation"
+        self._engine: Any = regorus.Engine()
+        self._engine.set_rego_v0(not v1)
+        for function, arity, answer in _BUILT_IN:
+            self._engine.add_extension(function, arity, answer)
+        try:
+            for number, library in enumerate(libraries):
+                package = _PACKAGE.search(library)
+                if package is None or not _LIBRARY.match(package[1]):
+                    raise RegoError("ingest_error", f"invalid rego: lib {number} must be in a package below lib")
+                self._engine.add_policy(f"{name}/lib{number}.rego", library)
+            self._engine.add_policy(f"{name}.rego", source)
+        except RuntimeError as error:
+            raise RegoError("ingest_error", f"Could not ingest Rego: 1 error occurred: {_explained(error)}") from None
+
+    def violations(self, review: dict[str, Any], parameters: Any) -> list[dict[str, Any]]:
+        self._engine.set_input_json(orjson.dumps({"review": review, "parameters": parameters}).decode())
+        try:
+            found = self._engine.eval_rule_as_json(self._rule)
+        except RuntimeError as error:
+            raise RegoError("rego_eval_error", _explained(error)) from None
+        answers = orjson.loads(found) if found else []
+        return [answer for answer in answers or [] if isinstance(answer, dict) and "msg" in answer]
+
+
+def _explained(error: RuntimeError) -> str:
+    """The engine's message in one line, in the form that OPA gives: file:line: code: text."""
+    text = str(error).partition("Stack backtrace")[0].strip()
+    place = _PLACE.search(text)
+    if place is None:
+        return " ".join(text.split())
+    return f"{place['file']}:{place['line']}: rego_parse_error: {' '.join(place['text'].split())}"
+
+
+def _re_match(pattern: str, value: str) -> bool:
+    import re2
+
+    return re2.search(pattern, value) is not None
+
+
+# What OPA still had for v0 and the engine has not (OPA docs, "Policy reference", deprecated functions)
+_BUILT_IN = (
+    ("re_match", 2, _re_match),
+    ("any", 1, lambda values: any(value is True for value in values)),
+    ("all", 1, lambda values: all(value is True for value in values)),
+    ("cast_array", 1, lambda value: list(value) if isinstance(value, list | set | tuple) else value),
+)

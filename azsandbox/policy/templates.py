@@ -1,0 +1,111 @@
+"""Follows ConstraintTemplates: compiles their Rego and makes the definitions of their kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azsandbox.controllers.client import MERGE, KubeClient, Object, path
+from azsandbox.controllers.informer import Controller, Informers
+from azsandbox.kubernetes.errors import StatusError
+from azsandbox.policy.definitions import GROUP, VERSION, constraint_definition
+from azsandbox.policy.gatekeeper import Gatekeeper
+from azsandbox.policy.pods import GatekeeperPods
+from azsandbox.policy.rego import RegoError, RegoPolicy
+
+TARGET = "admission.k8s.gatekeeper.sh"
+API, RESOURCE = "templates.gatekeeper.sh/v1", "constrainttemplates"
+DEFINITIONS = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
+
+
+class ConstraintTemplates(Controller):
+    """Keys are names of templates, which are their kinds in lower case."""
+
+    name = user_agent = "gatekeeper"
+
+    def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
+        super().__init__(client, informers, **options)
+        self.gatekeeper: Gatekeeper = options["gatekeeper"]
+        self.pods: GatekeeperPods = options["gatekeeper_pods"]
+        self.templates = self.follow(informers.of(API, RESOURCE))
+        self._kinds: dict[str, str] = {}  # name of the template → kind
+        self._compiled: dict[str, int] = {}  # name of the template → generation
+        self.pods.on_change(self._again)
+
+    def _again(self) -> None:
+        for name in self.templates.objects:
+            self.queue.add(name)
+
+    async def reconcile(self, key: str) -> None:
+        """Brings one template into force, or out of it."""
+        template = self.templates.get(key)
+
+        # One that is gone takes its definition, and so its constraints, along
+        if template is None or "deletionTimestamp" in template["metadata"]:
+            self._compiled.pop(key, None)
+            kind = self._kinds.pop(key, "")
+            self.gatekeeper.policies.pop(kind, None)
+            self.gatekeeper.constraints.pop(kind, None)
+            await self.client.gone(path(*DEFINITIONS, name=f"{key}.{GROUP}"))
+            return
+
+        # Its Rego is compiled; one that cannot be used leaves what was in force before
+        kind = template["spec"]["crd"]["spec"]["names"]["kind"]
+        generation = template["metadata"]["generation"]
+        errors: list[Object] = []
+        if self._compiled.get(key) != generation:
+            try:
+                self.gatekeeper.policies[kind] = compiled(template)
+                self._kinds[key], self._compiled[key] = kind, generation
+            except RegoError as error:
+                errors = [{"code": error.code, "message": str(error)}]
+
+        # Its kind is defined, once it can be judged by
+        if not errors:
+            await self._define(constraint_definition(template))
+        await self._report(template, errors)
+
+    async def _define(self, definition: Object) -> None:
+        try:
+            await self.client.create(path(*DEFINITIONS), definition)
+        except StatusError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            change = {"metadata": {"labels": definition["metadata"]["labels"]}, "spec": definition["spec"]}
+            await self.client.patch(path(*DEFINITIONS, name=definition["metadata"]["name"]), change, MERGE)
+
+    async def _report(self, template: Object, errors: list[Object]) -> None:
+        metadata = template["metadata"]
+        by_pod = [
+            {
+                "id": pod,
+                "observedGeneration": metadata["generation"],
+                "operations": operations,
+                "templateUID": metadata["uid"],
+                **({"errors": errors} if errors else {}),
+            }
+            for pod, operations in self.pods.operations().items()
+        ]
+        status: Object = {"byPod": by_pod}
+        if not errors:
+            status["created"] = True
+        if (template.get("status") or {}) != status:
+            await self.client.patch(self.templates.path_of(template, "status"), {"status": status}, MERGE)
+
+
+def compiled(template: Object) -> RegoPolicy:
+    """The policy of a template. Raises RegoError, also for an engine that Gatekeeper has and the sandbox has not."""
+    target = template["spec"]["targets"][0]
+    name = template["metadata"]["name"]
+    if target.get("target") != TARGET:
+        raise RegoError("create_error", f"target {target.get('target')!r} is not known; expected {TARGET}")
+    if target.get("rego"):
+        return RegoPolicy(name, target["rego"], target.get("libs") or ())
+    for code in target.get("code") or []:
+        if code.get("engine") == "Rego":
+            source = code.get("source") or {}
+            return RegoPolicy(name, source.get("rego", ""), source.get("libs") or (), v1=source.get("version") == "v1")
+    engines = ", ".join(str(code.get("engine")) for code in target.get("code") or []) or "none"
+    raise RegoError("create_error", f"NotSupportedInSandbox: templates are judged by Rego; this one has {engines}")
+
+
+__all__ = ["API", "GROUP", "RESOURCE", "VERSION", "ConstraintTemplates", "compiled"]

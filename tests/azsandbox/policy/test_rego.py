@@ -1,0 +1,72 @@
+"""Rego as templates are written in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from azsandbox.policy.rego import RegoError, RegoPolicy
+
+LABELS = """package required
+
+violation[{"msg": msg, "details": {"missing": missing}}] {
+  provided := {label | input.review.object.metadata.labels[label]}
+  required := {label | label := input.parameters.labels[_]}
+  missing := required - provided
+  count(missing) > 0
+  msg := sprintf("labels required: %v", [missing])
+}
+"""
+IMAGES = """package images
+
+import data.lib.exempt.is_exempt
+
+violation[{"msg": msg}] {
+  container := containers[_]
+  not is_exempt(container)
+  not re_match(input.parameters.pattern, container.image)
+  msg := sprintf("%v", [container.name])
+}
+
+containers[c] { c := input.review.object.spec.containers[_] }
+containers[c] { c := input.review.object.spec.initContainers[_] }
+"""
+EXEMPT = 'package lib.exempt\n\nis_exempt(container) { startswith(container.image, "trusted/") }\n'
+
+
+def pod(*images: str, **labels: str) -> dict[str, Any]:
+    containers = [{"name": f"c{number}", "image": image} for number, image in enumerate(images)]
+    return {
+        "object": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": containers[:1], "initContainers": containers[1:]},
+        }
+    }
+
+
+def test_a_partial_set_of_v0_has_a_violation_with_the_text_that_opa_prints() -> None:
+    policy = RegoPolicy("required", LABELS)
+    found = policy.violations(pod("a"), {"labels": ["owner"]})
+    assert found == [{"msg": 'labels required: {"owner"}', "details": {"missing": ["owner"]}}]
+    assert policy.violations(pod("a", owner="me"), {"labels": ["owner"]}) == []
+
+
+def test_libraries_helpers_and_init_containers_count() -> None:
+    policy = RegoPolicy("images", IMAGES, [EXEMPT])
+    found = policy.violations(pod("trusted/a", "docker.io/b"), {"pattern": "^registry/.+"})
+    assert [answer["msg"] for answer in found] == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("violation[x] { x := 1 }", "package expected"),
+        ("package a\n\ndeny[x] { x := 1 }", "Missing required rules"),
+        ('package a\n\nviolation[{"msg": m}] {\n  m := \n}\n', "rego_parse_error"),
+        ('package a\n\nviolation[{"msg": m}] { m := data.inventory.x }', "NotSupportedInSandbox: data.inventory"),
+    ],
+)
+def test_rego_that_cannot_be_used_says_why(source: str, text: str) -> None:
+    with pytest.raises(RegoError, match=text):
+        RegoPolicy("broken", source)
