@@ -12,6 +12,12 @@ def glob_matches(glob: str, name: str) -> bool:
     return bool(pattern and pattern.fullmatch(name))
 
 
+def expression(glob: str) -> str:
+    """The regular expression of a glob, empty for a malformed one."""
+    pattern = _compiled(glob)
+    return pattern.pattern if pattern else ""
+
+
 def is_glob(text: str) -> bool:
     """Whether a glob is well-formed."""
     return _compiled(text) is not None

@@ -1,4 +1,4 @@
-"""HTTP requests, watches and kubectl commands to the cluster of a kubeconfig."""
+"""HTTP requests, watches and commands to the cluster of a kubeconfig."""
 
 from __future__ import annotations
 
@@ -74,12 +74,14 @@ class Connection:
             return response.status, found, data
         raise AssertionError("unreachable")
 
-    def kubectl(self, arguments: list[str], folder: Path, stdin: str, timeout: float) -> tuple[int, str, str]:
-        """Runs kubectl in `folder`; returns exit status (-1 if it did not end), output and errors."""
+    def command(
+        self, program: str, arguments: list[str], folder: Path, stdin: str, timeout: float
+    ) -> tuple[int, str, str]:
+        """Runs kubectl or flux in `folder`; returns exit status (-1 if it did not end), output and errors."""
         environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(self.kubeconfig), "TERM": "dumb", "TZ": "UTC"}
         try:
             done = subprocess.run(
-                ["kubectl", *arguments],
+                [program, *arguments],
                 cwd=folder,
                 env=environment | {"HOME": str(folder.parent)},  # shared, so that discovery is cached once
                 input=stdin,

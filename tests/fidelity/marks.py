@@ -26,6 +26,8 @@ _TEXT = _rules(
     (r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", "<jwt>"),
     (rf"\b{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}\b", "<uid>"),
     (rf"\b(?:{_HEX}{{64}}|{_HEX}{{40}})\b", "<sha>"),
+    (rf"(?:(?<=@sha1:){_HEX}{{7,12}}|(?<=\d\+){_HEX}{{12}})\b|(?<=commit '){_HEX}{{7,12}}(?=')", "<sha>"),
+    (r"https?://[^/\s]+/(?=(?:gitrepository|ocirepository|helmrepository|helmchart|bucket)/)", "<storage>/"),
     (r"(?<![\w.])(?:\d+h)?(?:\d+m)?\d+\.\d+(?:µs|ms|s)\b", "<duration>"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| ?[+-]\d\d:?\d\d(?: [A-Z]+)?)", "<time>"),
     (
@@ -73,10 +75,15 @@ def _apply(rules: list[Rule], text: str) -> str:
 
 
 class Marks:
-    """Marks for the answers of one run: `word` is the run's own, `server` the API server's URL."""
+    """Marks for the answers of one run.
 
-    def __init__(self, word: str, server: str, nodes: Iterable[str]) -> None:
+    `word` is the run's own, `server` the API server's URL, `fixtures` the address of what Flux fetches from.
+    """
+
+    def __init__(self, word: str, server: str, nodes: Iterable[str], fixtures: str = "") -> None:
         self.literal = [(word, "<id>"), (server, "<server>"), (server.partition("://")[2], "<host>")]
+        if fixtures:
+            self.literal.append((fixtures, "<fixtures>"))
         names = "|".join(re.escape(name) for name in sorted(nodes, key=len, reverse=True))
         self.nodes = re.compile(rf"(?<![\w.-])(?:{names})(?![\w.-])") if names else None
 
@@ -98,6 +105,8 @@ class Marks:
     def value(self, value: Any, key: str = "") -> Any:
         """A JSON value found under `key`."""
         if isinstance(value, dict):
+            if "digest" in value and isinstance(value.get("size"), int):
+                value = {**value, "size": "<size>"}  # of an archive
             return {self.text(name): self.value(inner, name) for name, inner in value.items()}
         if isinstance(value, list):
             return self._items([self.value(item, key) for item in value], key)

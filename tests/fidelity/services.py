@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -17,26 +18,54 @@ from tests.fidelity.arm import ResourceManager
 from tests.fidelity.cases import Case, known_differences
 from tests.fidelity.compare import Outcome
 from tests.fidelity.connection import Connection
+from tests.fidelity.fixtures import Fixtures
 
 AT_ONCE = 12  # most steps wait for kubectl or for a controller
+FLUX_SECONDS = 30  # for the pods of Flux to come up
 
 Player = Callable[[Case], Outcome]
 
 
 @contextlib.contextmanager
 def kubernetes() -> Iterator[Player]:
-    """A bare cluster in a process of its own, with three nodes as the recorded one had."""
+    """A bare cluster."""
+    with _cluster() as connection:
+        yield lambda case: steps.play(connection, case)
+
+
+@contextlib.contextmanager
+def flux() -> Iterator[Player]:
+    """A bare cluster with Flux, and what it fetches from."""
+    with _cluster("--flux") as connection, contextlib.closing(Fixtures()) as fixtures:
+        _wait_for_flux(connection)
+        yield lambda case: steps.play(connection, case, fixtures)
+
+
+def _wait_for_flux(connection: Connection) -> None:
+    """Waits until every controller of Flux has a pod."""
+    until = time.monotonic() + FLUX_SECONDS
+    while time.monotonic() < until:
+        answer = json.loads(connection.request("GET", "/apis/apps/v1/namespaces/flux-system/deployments")[2])
+        if answer["items"] and all((d.get("status") or {}).get("availableReplicas") for d in answer["items"]):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"Flux has no pods after {FLUX_SECONDS} s")
+
+
+@contextlib.contextmanager
+def _cluster(*options: str) -> Iterator[Connection]:
+    """A cluster in a process of its own, with three nodes as the recorded one had."""
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "kubeconfig")
         command = [sys.executable, "-m", "azsandbox", "cluster", "--nodes", "3", "--kubeconfig", str(kubeconfig)]
+        command += options
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
             if not process.stdout.readline():
                 raise RuntimeError(f"`azsandbox cluster` ended with {process.wait()}")
             time.sleep(0.5)  # nodes become ready
-            connection = Connection(kubeconfig)
-            yield lambda case: steps.play(connection, case)
+            yield Connection(kubeconfig)
         finally:
             process.terminate()
             process.wait(20)
@@ -52,7 +81,7 @@ def resource_manager() -> Iterator[Player]:
         yield lambda case: arm.play(service, case)
 
 
-SERVICES = {"kubernetes": kubernetes, "arm": resource_manager}
+SERVICES = {"kubernetes": kubernetes, "flux": flux, "arm": resource_manager}
 
 
 class Playing:

@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
 import shlex
+import shutil
 import string
+import subprocess
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.fidelity.cases import Case
 from tests.fidelity.compare import Outcome, difference, same
 from tests.fidelity.connection import Connection, Watch
+from tests.fidelity.fixtures import Fixtures
 from tests.fidelity.marks import Marks
 from tests.fidelity.paths import drop, look
 
 HEADERS = ("content-type", "warning", "location", "retry-after")  # what of an answer's headers is compared
 _SCOPED = re.compile(r"-n|-A|--all-namespaces|--namespace.*")
 
+FLUX = "2.9"  # the release of Flux's command that the cases were recorded with
+_ASKING = ("get", "tree", "trace", "events", "stats", "logs", "export", "check", "diff", "build", "debug", "envsubst")
+
 Step = dict[str, Any]
 
 
-def play(connection: Connection, case: Case) -> Outcome:
-    """Plays all steps; an error of a step is its result, and ends the case."""
-    wanted = [step for step in case.content["steps"] if "expect" in step]
+@cache
+def has_flux() -> bool:
+    """Whether the command flux is here, in the release that the cases were recorded with."""
+    if not shutil.which("flux"):
+        return False
+    said = subprocess.run(["flux", "version", "--client"], capture_output=True, text=True).stdout
+    return re.search(rf"v?{re.escape(FLUX)}\.\d", said) is not None
+
+
+def needs_flux(case: Case) -> bool:
+    """Whether steps of a case rest on what a flux command does; those that only ask can be left out."""
+    words = [shlex.split(step["flux"])[0] for step in case.content["steps"] if "flux" in step]
+    return any(word not in _ASKING for word in words)
+
+
+def play(connection: Connection, case: Case, fixtures: Fixtures | None = None) -> Outcome:
+    """Plays all steps; an error of a step is its result, and ends the case. Without flux its steps are left out."""
+    wanted = [step for step in case.content["steps"] if "expect" in step and (has_flux() or "flux" not in step)]
     equal, notes = 0, []
     with tempfile.TemporaryDirectory(prefix="case-") as folder:
-        run = Run(connection, case.content, Path(folder))
+        run = Run(connection, case.content, Path(folder), fixtures)
         try:
             run.begin()
             for number, step in enumerate(case.content["steps"], 1):
+                if "flux" in step and not has_flux():
+                    continue
                 found = run.do(step)
                 if "expect" not in step:
                     continue
@@ -54,15 +79,21 @@ def _title(step: Step) -> str:
 class Run:
     """One run of one case. `saved` are the names that its steps can use."""
 
-    def __init__(self, connection: Connection, content: dict[str, Any], folder: Path) -> None:
+    def __init__(
+        self, connection: Connection, content: dict[str, Any], folder: Path, fixtures: Fixtures | None
+    ) -> None:
         self.connection, self.content = connection, content
         self.folder = folder / "work"
         self.folder.mkdir()
         word = "q" + "".join(random.choices(string.ascii_lowercase, k=5))
         self.namespaced = content.get("namespace", True)
         self.namespace = f"t-{word}"
+        self.word = word
         self.saved = {"NS": self.namespace, "ID": word}
-        self.marks = Marks(word, connection.server, connection.nodes)
+        if fixtures:
+            self.saved["HOST"] = fixtures.address
+        self._fixtures = fixtures
+        self.marks = Marks(word, connection.server, connection.nodes, self.saved.get("HOST", ""))
         self.watches: dict[str, Watch] = {}
 
     def begin(self) -> None:
@@ -145,16 +176,47 @@ class Run:
             found["body"] = self.marks.console(body) if isinstance(body, str) else self.marks.value(body)
         return found
 
+    @property
+    def fixtures(self) -> Fixtures:
+        """What Flux fetches from, which cases of other services do without."""
+        assert self._fixtures is not None, "this service has no fixtures"
+        return self._fixtures
+
+    def git(self, step: Step) -> None:
+        options = {key: step[key] for key in ("branch", "message", "tag", "fresh") if key in step}
+        name = f"{self.word}-{step['git']}"
+        files = self.fill(step.get("files") or {})
+        self.saved[step.get("as", "SHA")] = self.fixtures.commit(name, files, step.get("remove") or (), **options)
+
+    def chart(self, step: Step) -> None:
+        files = self.fill(step.get("files") or {})
+        digest = self.fixtures.chart(step["chart"], step["version"], files, self.word, step.get("meta"))
+        self.saved[step.get("as", "DIGEST")] = digest
+
+    def received(self, step: Step) -> Step:
+        name = f"{self.word}/{step['received']}"
+        posts = copy.deepcopy(self.fixtures.received(name, step.get("count", 1), step.get("seconds", 10)))
+        for post in posts:
+            for where in step.get("ignore") or []:
+                drop(post, where)
+        return {"posts": self.marks.value(posts)}
+
     def kubectl(self, step: Step) -> Step:
+        return self._command("kubectl", step)
+
+    def flux(self, step: Step) -> Step:
+        return self._command("flux", step)
+
+    def _command(self, program: str, step: Step) -> Step:
         for name, text in (step.get("files") or {}).items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(self.fill(text))
-        arguments = shlex.split(self.fill(step["kubectl"]))
+        arguments = shlex.split(self.fill(step[program]))
         if self.namespaced and not any(_SCOPED.fullmatch(argument) for argument in arguments):
             arguments = ["-n", self.namespace, *arguments]
-        code, out, err = self.connection.kubectl(
-            arguments, self.folder, self.fill(step.get("stdin", "")), step.get("timeout", 30)
+        code, out, err = self.connection.command(
+            program, arguments, self.folder, self.fill(step.get("stdin", "")), step.get("timeout", 30)
         )
         found: Step = {"exit": code}
         if step.get("compare") == "exit":
@@ -215,6 +277,10 @@ class Run:
 _KINDS = {
     "http": Run.http,
     "kubectl": Run.kubectl,
+    "flux": Run.flux,
+    "git": Run.git,
+    "chart": Run.chart,
+    "received": Run.received,
     "watch": Run.watch,
     "collect": Run.collect,
     "until": Run.until,

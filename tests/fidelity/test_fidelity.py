@@ -9,14 +9,18 @@ import pytest
 
 from tests.fidelity.cases import Case, known_differences, load
 from tests.fidelity.compare import Outcome
+from tests.fidelity.services import SERVICES
+from tests.fidelity.steps import has_flux, needs_flux
 
-CASES = [*load("kubernetes"), *load("arm")]
+CASES = [case for service in SERVICES for case in load(service)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_sandbox_answers_as_the_real_service(case: Case, outcome_of: Callable[[Case], Outcome]) -> None:
     if not shutil.which("kubectl") and any("kubectl" in step for step in case.content["steps"]):
         pytest.skip("kubectl is not on PATH")
+    if needs_flux(case) and not has_flux():
+        pytest.skip("the flux command of the recordings is not on PATH")
     outcome = outcome_of(case)
     listed = known_differences().get(case.id)
     if listed is None:

@@ -13,8 +13,8 @@ from azsandbox.controllers.client import Object
 from azsandbox.flux.runtime import Outbound
 from azsandbox.flux.semver import InvalidVersion, Range, Version
 from azsandbox.flux.source.git_access import GitAccess, GitError
-from azsandbox.flux.source.git_fetch import GitCache, GitObject
-from azsandbox.flux.source.git_remote import PEELED, EmptyRepository, commit_of, references
+from azsandbox.flux.source.git_fetch import Content, GitCache, GitObject
+from azsandbox.flux.source.git_remote import PEELED, Advertisement, EmptyRepository, advertised, pack
 from azsandbox.flux.source.tree import Tree
 from azsandbox.flux.web import Web
 
@@ -32,6 +32,7 @@ class Commit:
     reference: str = ""
     raw: bytes | None = None
     tag: GitObject | None = None
+    content: Content | None = None
 
     @property
     def revision(self) -> str:
@@ -69,6 +70,7 @@ class Checkout:
     folder: Path
     seconds: float
     caches: dict[Path, GitCache] = field(default_factory=dict)
+    _found: Advertisement | None = None
     _full: bool = False  # with history, which a commit is looked for in
 
     async def commit(self, ref: Object, observed: str = "") -> Commit:
@@ -87,17 +89,16 @@ class Checkout:
         return await self._reference(_BRANCH + (ref.get("branch") or "master"), observed)
 
     async def tree(self, commit: Commit, submodules: bool) -> Tree:
-        """The files of a commit."""
-        cache = self._cache(self._full)
-        return await self._tree(cache, commit.sha, self.access, submodules, 0)
+        """The files of a commit that was fetched."""
+        assert commit.content
+        return await self._tree(commit.content, self.access, submodules, 0)
 
     # --- references
 
     async def _reference(self, reference: str, observed: str) -> Commit:
         """A branch or tag."""
         if observed:
-            found = await self._list()
-            known = Commit(commit_of(found, reference), reference)
+            known = Commit((await self._list()).commit(reference), reference)
             if known.sha and known.revision == observed:
                 return known
         return await self._fetch(reference)
@@ -106,7 +107,7 @@ class Checkout:
         """A reference by its full name."""
         if name.startswith("/") or name.endswith("/"):
             raise GitError(f"ref {name} is invalid; Git refs cannot begin or end with a slash '/'")
-        sha = commit_of(await self._list(), name)
+        sha = (await self._list()).commit(name)
         if not sha:
             raise GitError(f"unable to resolve ref '{name}' to a specific commit")
         if observed == f"{name}@sha1:{sha}":
@@ -120,7 +121,7 @@ class Checkout:
             wanted = Range(text)
         except InvalidVersion as error:
             raise GitError(f"semver parse error: {error}") from None
-        found = await self._cloning(references(self.web, self.access, self.seconds), f"{_TAG}*")
+        found = (await self._cloning(self._advertised(), f"{_TAG}*")).references
         names = [name.removeprefix(_TAG) for name in found if name.startswith(_TAG) and not name.endswith(PEELED)]
         matching = wanted.choose(names)
         if not matching:
@@ -135,46 +136,67 @@ class Checkout:
         reference = _BRANCH + branch if branch else ""
         self._full = True
         cache = self._cache(True)
-        [found] = await cache.objects([sha])
-        if found is None or found.kind != "commit":
-            heads = await self._heads(reference)
-            await self._cloning(cache.fetch(self.access, heads, shallow=False), reference)
-            if not await cache.reaches(sha):
-                raise GitError(f"unable to resolve commit object for '{sha}': object not found")
-            [found] = await cache.objects([sha])
-        return Commit(sha, reference, found.data if found else None)
+        heads = await self._heads(reference)
+        if heads != cache.heads:
+            await self._cloning(cache.fetch(self.access, list(heads), shallow=False), reference)
+            cache.heads = heads
+        content = await cache.read([sha], sha)
+        [found] = content.objects
+        if found is None or found.kind != "commit" or not await cache.reaches(sha):
+            raise GitError(f"unable to resolve commit object for '{sha}': object not found")
+        return Commit(sha, reference, found.data, None, content)
 
-    async def _heads(self, reference: str) -> list[str]:
-        found = await self._cloning(references(self.web, self.access, self.seconds), reference)
+    async def _heads(self, reference: str) -> dict[str, str]:
+        """The branches whose histories count, and where they are."""
+        found = (await self._cloning(self._advertised(), reference)).references
         if not reference:
-            return [name for name in found if name.startswith(_BRANCH)]
+            return {name: sha for name, sha in found.items() if name.startswith(_BRANCH)}
         if reference not in found:
             raise GitError(self._missing(reference))
-        return [reference]
+        return {reference: found[reference]}
 
     # --- fetching
 
-    async def _list(self) -> dict[str, str]:
+    async def _advertised(self) -> Advertisement:
+        """What the server has, asked once in a reconciliation."""
+        if self._found is None:
+            self._found = await advertised(self.web, self.access, self.seconds)
+        return self._found
+
+    async def _list(self) -> Advertisement:
         try:
-            return await references(self.web, self.access, self.seconds)
+            return await self._advertised()
         except GitError as error:
             raise GitError(f"unable to list remote for '{self.access.url}': {error}") from error
 
     async def _fetch(self, reference: str) -> Commit:
         """Fetches a reference without its history."""
-        found = await self._cloning(references(self.web, self.access, self.seconds), reference)
-        sha = commit_of(found, reference)
+        found = await self._cloning(self._advertised(), reference)
+        sha, target = found.commit(reference), found.references.get(reference, "")
         if not sha:
             raise GitError(self._missing(reference))
         cache = self._cache(False)
-        [held, _] = read = await cache.objects([sha, found[reference]])
-        if held is None:
-            await self._cloning(cache.fetch(self.access, [reference]), reference)
-            read = await cache.objects(["refs/fetched/0^{commit}", "refs/fetched/0"])
-        commit, tag = read
-        if commit is None:
+        content = await cache.read([sha, target], sha) if cache.held in ("", sha) else None
+        if content is None or content.tree is None or None in content.objects:
+            await self._cloning(self._take(cache, found, sha, target, reference), reference)
+            content = await cache.read([sha, target], sha)
+        commit, tag = content.objects
+        if commit is None or content.tree is None:
             raise GitError(f"unable to resolve commit object for HEAD '{sha}': object not found")
-        return Commit(commit.name, reference, commit.data, tag if tag and tag.kind == "tag" else None)
+        return Commit(commit.name, reference, commit.data, tag if tag and tag.kind == "tag" else None, content)
+
+    async def _take(self, cache: GitCache, found: Advertisement, sha: str, target: str, reference: str) -> None:
+        """Brings a commit into the cache: by a pack of what is new in it, or where that does not work, by git."""
+        if not found.gives_packs:
+            return await cache.fetch(self.access, [reference])
+        await cache.prepare()
+        for held in dict.fromkeys((cache.held, "")):
+            data = await pack(self.web, self.access, target, held, self.seconds)
+            try:
+                return await cache.add(data, sha)
+            except GitError:
+                if not held:
+                    raise
 
     async def _cloning(self, work: Awaitable[T], reference: str) -> T:
         """Awaits `work`, and says of what goes wrong in it that the repository could not be cloned."""
@@ -195,22 +217,27 @@ class Checkout:
         folder = self.folder / name
         return self.caches.setdefault(folder, GitCache(folder, self.outbound))
 
-    async def _tree(self, cache: GitCache, sha: str, access: GitAccess, submodules: bool, depth: int) -> Tree:
-        tree, pinned = await cache.tree(sha)
-        if not submodules or not pinned or depth == _DEEPEST:
+    async def _tree(self, content: Content, access: GitAccess, submodules: bool, depth: int) -> Tree:
+        assert content.tree is not None
+        tree = content.tree
+        if not submodules or not content.submodules or depth == _DEEPEST:
             return tree
         addresses = _submodule_urls(tree)
-        for path, commit in pinned.items():
+        for path, commit in content.submodules.items():
             if path not in addresses:
                 continue
             url = urljoin(access.url + "/", addresses[path])
-            own = GitAccess(url, access.username, access.password, access.token, access.certificates, access.proxy)
+            own = replace(access, url=url)
             if own.host != access.host:
                 own = GitAccess(url, proxy=access.proxy)
-            inner = self._cache(False, url)
-            if (await inner.objects([commit]))[0] is None:
-                await self._cloning(inner.fetch(own, [commit]), commit)
-            tree.put(path, await self._tree(inner, commit, own, True, depth + 1))
+            cache = self._cache(False, url)
+            inner = await cache.read([commit], commit)
+            if inner.tree is None:
+                await self._cloning(cache.fetch(own, [commit]), commit)
+                inner = await cache.read([commit], commit)
+            if inner.tree is None:
+                raise GitError(f"unable to clone '{url}': object not found")
+            tree.put(path, await self._tree(inner, own, True, depth + 1))
         return tree
 
 

@@ -1,4 +1,4 @@
-"""Commits and their trees, fetched by git into a bare repository that is kept from one fetch to the next."""
+"""Commits and their trees, kept by git in a bare repository from one fetch to the next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,20 +31,48 @@ class GitObject:
     data: bytes
 
 
+@dataclass
+class Content:
+    """What was read: objects in the order of their names, None for one that is not there; and a commit's files.
+
+    `submodules` are commits by the paths that they lie at.
+    """
+
+    objects: list[GitObject | None]
+    tree: Tree | None = None
+    submodules: dict[str, str] = field(default_factory=dict)
+
+
 class GitCache:
     """A bare repository in `folder`, which is made when something is first fetched."""
 
     def __init__(self, folder: Path, outbound: Outbound) -> None:
         self.folder, self.outbound = folder, outbound
         self.fetches = 0
+        self.held = ""  # the commit that the last pack was of
+        self.heads: dict[str, str] = {}  # what was fetched with its history: commits by the names of references
+
+    async def add(self, pack: bytes, commit: str) -> None:
+        """Keeps the objects of a pack of `commit`, after `prepare`. Raises GitError, with git's words."""
+        await self._run(("index-pack", "--stdin", "--fix-thin"), _environment(), pack)
+        self.held = commit
+
+    async def clear(self) -> None:
+        """Forgets everything."""
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+        self.fetches, self.held, self.heads = 0, "", {}
+
+    async def prepare(self) -> None:
+        """Makes the repository if it is not there, and anew if much was fetched into it."""
+        if self.fetches >= MOST_FETCHES:
+            await self.clear()
+        self.fetches += 1
+        await asyncio.to_thread(_initialize, self.folder)
 
     async def fetch(self, access: GitAccess, references: Sequence[str], *, shallow: bool = True) -> None:
-        """Fetches references or commits, each to be found as refs/fetched/N. Raises GitError, with git's words."""
-        self.fetches += 1
-        if self.fetches > MOST_FETCHES:
-            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
-            self.fetches = 1
-        _initialize(self.folder)
+        """Fetches references or commits by git, each to be found as refs/fetched/N. Raises GitError, with git's words."""
+        await self.prepare()
+        await asyncio.to_thread(shutil.rmtree, self.folder / "refs" / "fetched", ignore_errors=True)
         depth = ("--depth=1",) if shallow else ()
         wanted = [f"+{reference}:refs/fetched/{number}" for number, reference in enumerate(references)]
         with _configured(access, self.outbound) as environment:
@@ -59,16 +87,16 @@ class GitCache:
         except GitError:  # no such commit
             return False
 
-    async def _run(self, arguments: Sequence[str], environment: dict[str, str]) -> bytes:
+    async def _run(self, arguments: Sequence[str], environment: dict[str, str], data: bytes = b"") -> bytes:
         process = subprocess.Popen(  # noqa: ASYNC220 - it forks at once; what takes time is waited for in a thread
             ["git", "--git-dir", str(self.folder), *arguments],
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
         try:
-            out, err = await asyncio.to_thread(process.communicate)
+            out, err = await asyncio.to_thread(process.communicate, data)
         except asyncio.CancelledError:
             process.kill()
             raise
@@ -76,46 +104,23 @@ class GitCache:
             raise GitError(_words(err.decode("utf-8", "replace")))
         return out
 
-    async def objects(self, names: Sequence[str]) -> list[GitObject | None]:
-        """Objects by name (SHA-1, or refs/fetched/0^{commit} and the like); None for one that is not there."""
-        return await asyncio.to_thread(self._read, names)
+    async def read(self, names: Sequence[str], tree_of: str = "") -> Content:
+        """Objects by their SHA-1, and the files of a commit if it is named and there; by one process."""
+        return await asyncio.to_thread(self._read, names, tree_of)
 
-    def _read(self, names: Sequence[str]) -> list[GitObject | None]:
+    def _read(self, names: Sequence[str], tree_of: str) -> Content:
         if not self.folder.exists():
-            return [None for _ in names]
+            return Content([None for _ in names])
         with _Reader(self.folder) as reader:
-            return list(reader.read(names))
+            content = Content(list(reader.read(names)))
+            if tree_of:
+                with contextlib.suppress(_Missing):
+                    content.tree, content.submodules = reader.tree(f"{tree_of}^{{tree}}")
+            return content
 
-    async def tree(self, commit: str) -> tuple[Tree, dict[str, str]]:
-        """The files of a commit, and its submodules: commits by their paths. Raises GitError if it is not there."""
-        return await asyncio.to_thread(self._tree, commit)
 
-    def _tree(self, commit: str) -> tuple[Tree, dict[str, str]]:
-        tree, submodules = Tree(), {}
-        with _Reader(self.folder) as reader:
-            folders = [("", f"{commit}^{{tree}}")]
-            blobs: list[tuple[str, str, str]] = []  # path, mode, name
-            while folders:
-                found = reader.read([name for _, name in folders])
-                below = []
-                for (folder, name), listing in zip(folders, found, strict=True):
-                    if listing is None:
-                        raise GitError(f"object not found: {name}")
-                    for mode, part, sha in _entries(listing.data):
-                        path = f"{folder}{part}"
-                        if mode == "40000":
-                            below.append((f"{path}/", sha))
-                        elif mode == "160000":
-                            submodules[path] = sha
-                        else:
-                            blobs.append((path, mode, sha))
-                folders = below
-            for (path, mode, name), blob in zip(blobs, reader.read([b[2] for b in blobs]), strict=True):
-                if blob is None:
-                    raise GitError(f"object not found: {name}")
-                tree.files[path] = File(blob.data, executable=mode == "100755", link=mode == "120000")
-        tree.empty.update(submodules)
-        return tree, submodules
+class _Missing(Exception):
+    """An object that a tree names is not there."""
 
 
 class _Reader:
@@ -148,6 +153,32 @@ class _Reader:
                 data = self.process.stdout.read(int(head[2]))
                 self.process.stdout.read(1)
                 yield GitObject(head[0], head[1], data)
+
+    def tree(self, name: str) -> tuple[Tree, dict[str, str]]:
+        """The files of a tree, level by level, and submodules. Raises _Missing."""
+        tree, submodules = Tree(), {}
+        folders = [("", name)]
+        blobs: list[tuple[str, str, str]] = []  # path, mode, name
+        while folders:
+            listings, below = self.read([name for _, name in folders]), []
+            for (folder, _), listing in zip(folders, listings, strict=True):
+                if listing is None:
+                    raise _Missing
+                for mode, part, sha in _entries(listing.data):
+                    path = f"{folder}{part}"
+                    if mode == "40000":
+                        below.append((f"{path}/", sha))
+                    elif mode == "160000":
+                        submodules[path] = sha
+                    else:
+                        blobs.append((path, mode, sha))
+            folders = below
+        for (path, mode, _), blob in zip(blobs, self.read([sha for _, _, sha in blobs]), strict=True):
+            if blob is None:
+                raise _Missing
+            tree.files[path] = File(blob.data, executable=mode == "100755", link=mode == "120000")
+        tree.empty.update(submodules)
+        return tree, submodules
 
 
 def _entries(listing: bytes) -> Iterator[tuple[str, str, str]]:

@@ -1,8 +1,13 @@
-"""What a Git server says of its references, before anything is fetched (git's smart HTTP protocol, version 0)."""
+"""What a Git server has: its references, and packs of objects (git's smart HTTP protocol, version 0).
+
+Spoken directly, since that costs no process and gives the server's own words where it refuses; what a pack holds is
+git's business (git_fetch).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from azsandbox.flux.quoting import quoted
 from azsandbox.flux.source.git_access import GitAccess, GitError
@@ -17,23 +22,84 @@ class EmptyRepository(GitError):
     """A repository that has no reference yet."""
 
 
-async def references(web: Web, access: GitAccess, timeout: float) -> dict[str, str]:
-    """Commits by the names of references, such as refs/heads/main. Raises GitError in go-git's words."""
-    url = f"{access.bare_url}/info/refs?service={_SERVICE}"
+@dataclass(frozen=True)
+class Advertisement:
+    """Commits by the names of references, such as refs/heads/main, and what the server can do."""
+
+    references: dict[str, str]
+    capabilities: frozenset[str] = frozenset()
+
+    def commit(self, name: str) -> str:
+        """The commit that a reference stands for, empty if there is none; a tag's is what it points to."""
+        name = name.removesuffix(PEELED)
+        return self.references.get(name + PEELED) or self.references.get(name, "")
+
+    @property
+    def gives_packs(self) -> bool:
+        """Whether `pack` can be asked for one commit alone."""
+        return "shallow" in self.capabilities
+
+
+async def advertised(web: Web, access: GitAccess, timeout: float) -> Advertisement:
+    """What the server has. Raises GitError in go-git's words, EmptyRepository if that is nothing."""
+    answer = await _asked(web, access, "GET", f"info/refs?service={_SERVICE}", timeout)
+    found: dict[str, str] = {}
+    capabilities: frozenset[str] = frozenset()
+    for line in _lines(answer.body):
+        if line.startswith(b"ERR "):
+            raise GitError(line[4:].decode("utf-8", "replace").strip())
+        text, _, can = line.partition(b"\0")
+        capabilities |= frozenset(can.decode("utf-8", "replace").split())
+        sha, _, name = text.strip().decode("utf-8", "replace").partition(" ")
+        if name and name != _NO_REFERENCE and len(sha) == 40:
+            found[name] = sha
+    if not found:
+        raise EmptyRepository("remote repository is empty")
+    return Advertisement(found, capabilities)
+
+
+async def pack(web: Web, access: GitAccess, wanted: str, held: str, timeout: float) -> bytes:
+    """A pack of what `wanted` (a commit, or a tag of one) has and `held`, fetched so before, has not.
+
+    History is left out. Raises GitError.
+    """
+    can = "side-band-64k ofs-delta no-progress agent=git/1.0"
+    lines = [_packet(f"want {wanted} {can}{' thin-pack' if held else ''}\n")]
+    lines += [_packet(f"shallow {held}\n")] if held else []
+    lines += [_packet("deepen 1\n"), "0000"]
+    lines += [_packet(f"have {held}\n")] if held else []
+    lines += [_packet("done\n")]
+    answer = await _asked(web, access, "POST", _SERVICE, timeout, "".join(lines).encode())
+    found = bytearray()
+    for line in _lines(answer.body):
+        if line[:1] == b"\1":
+            found += line[1:]
+        elif line[:1] == b"\3" or line.startswith(b"ERR "):
+            raise GitError(line.lstrip(b"\3").removeprefix(b"ERR ").decode("utf-8", "replace").strip())
+    if not found.startswith(b"PACK"):
+        raise GitError("unexpected EOF")
+    return bytes(found)
+
+
+def _packet(line: str) -> str:
+    return f"{len(line) + 4:04x}{line}"
+
+
+async def _asked(web: Web, access: GitAccess, method: str, place: str, timeout: float, body: bytes = b"") -> Answer:
     headers = {"User-Agent": "git/1.0", "Accept": "*/*"}
     if access.authorization:
         headers["Authorization"] = access.authorization
+    if body:
+        headers |= {"Content-Type": f"application/x-{_SERVICE}-request", "Accept": f"application/x-{_SERVICE}-result"}
+    url = f"{access.bare_url}/{place}"
     try:
         answer = await web.request(
-            "GET", url, headers, certificates=access.certificates, proxy=access.proxy, timeout=timeout
+            method, url, headers, body, certificates=access.certificates, proxy=access.proxy, timeout=timeout
         )
     except NoAnswer as error:
         raise GitError(str(error)) from error
     _check(answer)
-    found = dict(_advertised(answer.body))
-    if not found:
-        raise EmptyRepository("remote repository is empty")
-    return found
+    return answer
 
 
 def _check(answer: Answer) -> None:
@@ -43,15 +109,6 @@ def _check(answer: Answer) -> None:
     if answer.status in words:
         raise GitError(f"{words[answer.status]}: {answer.text}")
     raise GitError(f"unexpected client error: unexpected requesting {quoted(answer.url)} status code: {answer.status}")
-
-
-def _advertised(body: bytes) -> Iterator[tuple[str, str]]:
-    for line in _lines(body):
-        if line.startswith(b"ERR "):
-            raise GitError(line[4:].decode("utf-8", "replace").strip())
-        commit, _, name = line.partition(b"\0")[0].strip().decode("utf-8", "replace").partition(" ")
-        if name and name != _NO_REFERENCE and len(commit) == 40:
-            yield name, commit
 
 
 def _lines(body: bytes) -> Iterator[bytes]:
@@ -65,9 +122,3 @@ def _lines(body: bytes) -> Iterator[bytes]:
         if length >= 4:
             yield body[at + 4 : at + length]
         at += max(length, 4)
-
-
-def commit_of(found: dict[str, str], name: str) -> str:
-    """The commit that a reference stands for, empty if there is none; a tag's is what it points to."""
-    name = name.removesuffix(PEELED)
-    return found.get(name + PEELED) or found.get(name, "")

@@ -6,10 +6,12 @@ all that is in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from azsandbox.flux.globs import glob_matches, is_glob
+from azsandbox.flux.globs import expression, glob_matches, is_glob
 
 FILE = ".sourceignore"
 # What is never in an artifact, and what is not unless the source has rules of its own
@@ -42,19 +44,28 @@ class Rule:
         line = line[:-1] if folders_only else line
         return cls(tuple(line.split("/")), tuple(domain), keeps, folders_only)
 
-    def fits(self, path: Sequence[str], folder: bool) -> bool:
-        """Whether it speaks of a path, given by its parts, or of a folder that the path is in."""
-        depth = len(self.domain)
-        if len(path) <= depth or tuple(path[:depth]) != self.domain:
+    def fits(self, path: str, folder: bool) -> bool:
+        """Whether it speaks of a path, or of a folder that the path is in."""
+        start = "".join(f"{part}/" for part in self.domain)
+        if not path.startswith(start) or path == start:
             return False
-        rest = list(path[depth:])
-        return self._fits_name(rest, folder) if len(self.parts) == 1 else self._fits_path(rest, folder)
+        rest = path[len(start) :]
+        if len(self.parts) > 1:
+            return self._fits_path(rest.split("/"), folder)
+        pattern = self._of_folders if self.folders_only and not folder else self._of_all
+        return bool(pattern and pattern.fullmatch(rest))
 
-    def _fits_name(self, path: list[str], folder: bool) -> bool:
-        for index, name in enumerate(path):
-            if glob_matches(self.parts[0], name):
-                return folder or not self.folders_only or index < len(path) - 1
-        return False
+    @cached_property
+    def _of_all(self) -> re.Pattern[str] | None:
+        """Paths one of whose names is that of the rule."""
+        glob = expression(self.parts[0])
+        return re.compile(f"(?:.*/)?{glob}(?:/.*)?", re.DOTALL) if glob else None
+
+    @cached_property
+    def _of_folders(self) -> re.Pattern[str] | None:
+        """Paths in a folder whose name is that of the rule."""
+        glob = expression(self.parts[0])
+        return re.compile(f"(?:.*/)?{glob}/.*", re.DOTALL) if glob else None
 
     def _fits_path(self, path: list[str], folder: bool) -> bool:
         matched = anywhere = False
@@ -88,11 +99,25 @@ class Ignore:
     """Tells what is left out by the rules of a source. Without any, the defaults hold."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        own = list(rules)
-        base = VERSION_CONTROL if own else VERSION_CONTROL + DEFAULTS
-        self.rules = [*map(Rule.parse, base), *own]
+        self.rules = list(rules)
+        base = VERSION_CONTROL if self.rules else VERSION_CONTROL + DEFAULTS
+        self._base = _of_names(map(Rule.parse, base))
 
     def leaves_out(self, path: str, folder: bool = False) -> bool:
         """Whether a path stays out of the artifact."""
-        parts = path.split("/")
-        return next((not rule.keeps for rule in reversed(self.rules) if rule.fits(parts, folder)), False)
+        for rule in reversed(self.rules):
+            if rule.fits(path, folder):
+                return not rule.keeps
+        return self._base[folder].fullmatch(path) is not None
+
+
+def _of_names(rules: Iterable[Rule]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """One expression for files and one for folders that stand for many rules, all of names that stay out."""
+    found: dict[bool, list[str]] = {False: [], True: []}
+    for rule in rules:
+        found[rule.folders_only].append(expression(rule.parts[-1]))
+    every, folders = ("|".join(names) for names in found.values())
+    return (
+        re.compile(f"(?:.*/)?(?:(?:{every})(?:/.*)?|(?:{folders})/.*)", re.DOTALL),
+        re.compile(f"(?:.*/)?(?:{every}|{folders})(?:/.*)?", re.DOTALL),
+    )

@@ -13,6 +13,7 @@ from azsandbox.flux.source.ignore import FILE, Rule, read_rules
 
 # Modes in an archive, whatever they were (fluxcd/pkg/artifact/storage)
 _FILE, _EXECUTABLE, _FOLDER = 0o600, 0o700, 0o750
+_BLOCK, _LONGEST_NAME = 512, 100  # bytes, of the format (ustar)
 
 
 @dataclass(frozen=True)
@@ -96,22 +97,33 @@ def archive(
 
     Equal trees give equal archives: no times, no owners, modes of the kind alone.
     """
-    raw = io.BytesIO()
     names = [(path.split("/"), path, False) for path, file in tree.files.items() if not file.link]
     names += [(path.split("/"), path, True) for path in tree.folders()] if folders else []
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as out:
-        for _, path, folder in sorted(names):
-            if leaves_out(path, folder):
-                continue
-            info = tarfile.TarInfo(path)
-            if folder:
-                info.type, info.mode = tarfile.DIRTYPE, _FOLDER
-                out.addfile(info)
-            else:
-                file = tree.files[path]
-                info.mode, info.size = _EXECUTABLE if file.executable else _FILE, len(file.data)
-                out.addfile(info, io.BytesIO(file.data))
-    return gzipped(raw.getvalue())
+    parts: list[bytes] = []
+    for _, path, folder in sorted(names):
+        if leaves_out(path, folder):
+            continue
+        if folder:
+            parts.append(_header(path, _FOLDER, 0, tarfile.DIRTYPE))
+            continue
+        file = tree.files[path]
+        mode = _EXECUTABLE if file.executable else _FILE
+        parts += (_header(path, mode, len(file.data), tarfile.REGTYPE), file.data, b"\0" * (-len(file.data) % _BLOCK))
+    parts.append(b"\0" * 2 * _BLOCK)
+    return gzipped(b"".join(parts))
+
+
+def _header(path: str, mode: int, size: int, kind: bytes) -> bytes:
+    """The header of a member. Made by hand for the usual ones, of which an archive can have many thousand."""
+    name = path.encode()
+    if len(name) > _LONGEST_NAME or not path.isascii() or size >= 8**11:
+        info = tarfile.TarInfo(path)
+        info.mode, info.size, info.type = mode, size, kind
+        return info.tobuf(tarfile.PAX_FORMAT)
+    # name, mode, uid, gid, size, mtime, checksum (spaces while it is made), type, link, magic, owners, device, prefix
+    fields = (name.ljust(100, b"\0"), b"%07o\0" % mode, b"0000000\0" * 2, b"%011o\0" % size, b"00000000000\0")
+    start, end = b"".join(fields), kind + b"\0" * 100 + b"ustar\00000" + b"\0" * 64 + b"0000000\0" * 2 + b"\0" * 167
+    return start + b"%06o\0 " % (sum(start) + sum(end) + 8 * ord(" ")) + end
 
 
 def gzipped(data: bytes) -> bytes:
