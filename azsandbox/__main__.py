@@ -1,4 +1,4 @@
-"""The command line: `azsandbox up | down | status | reset | exec | env | logs | token | cluster | controllers`."""
+"""The command line: `azsandbox up | down | status | reset | exec | env | logs | token | git | cluster | controllers`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ COMMANDS = {
     "env": "print the variables that make the sandbox a shell's Azure",
     "logs": "print what the sandbox did",
     "token": "print an access token",
+    "git": "list, make, delete and protect repositories, and issue tokens for them",
     "cluster": "run a bare Kubernetes cluster in the foreground",
     "controllers": "run the sandbox's controllers against another API server",
 }

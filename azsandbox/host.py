@@ -152,7 +152,8 @@ class Host:
 
             secret = self.entra.tokens.secret(SECRET)
             bucket = self.state.bucket("git")
-            self._git = GitHost(self.home.path / "git", bucket, self.clock, secret, self.dispatch)
+            folder = self.home.path / "git"
+            self._git = GitHost(folder, bucket, self.clock, secret, self.dispatch, self.authority.bundle)
         return self._git
 
     @property

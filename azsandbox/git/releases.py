@@ -13,7 +13,7 @@ _HEAD = "# Flux {version}: the manifests of `flux install`, their definitions wi
 
 def is_download(path: str) -> bool:
     """Whether a path of github.com is that of something to download."""
-    return "/releases/" in path
+    return re.match("/[^/]+/[^/]+/releases/", path) is not None
 
 
 async def answer(scope: Scope, send: Send) -> None:

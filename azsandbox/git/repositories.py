@@ -19,6 +19,7 @@ from azsandbox.store import Bucket
 
 COLLECTION = "repositories"
 DEFAULT_BRANCH = "main"
+FIRST_ID = 1_000_000_000
 MAX_PACK = 512 * 1024 * 1024  # bytes of one push; git itself refuses more
 
 # A path segment of its own: no separator, no leading dot or dash, nothing that ends as git's own files do.
@@ -145,7 +146,9 @@ class Repositories:
                     section, _, entry = key.partition(".")
                     file.write(f"[{section}]\n\t{entry} = {value}\n")
             now = self.now()
-            made = Settings(owner, name, self._next_id(), default_branch, private, False, description, homepage)
+            made = Settings(
+                owner, name, next_id(self._bucket, COLLECTION), default_branch, private, False, description, homepage
+            )
             made.created = made.updated = made.pushed = now
             made.options = options or {}
             if protect:
@@ -182,11 +185,13 @@ class Repositories:
         """The time, as GitHub writes it."""
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _next_id(self) -> int:
-        record = self._bucket.get("counters", COLLECTION)
-        number = int(record.value) + 1 if record else 1
-        self._bucket.put("counters", COLLECTION, str(number).encode())
-        return number
+
+def next_id(bucket: Bucket, kind: str) -> int:
+    """A number that nothing of this kind had before."""
+    record = bucket.get("counters", kind)
+    number = int(record.value) + 1 if record else FIRST_ID
+    bucket.put("counters", kind, str(number).encode())
+    return number
 
 
 def path_below(owner: str, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from azsandbox.git.commit import OBJECT_ID, ZERO, Commit, Tag, parse_commit, parse_tag
@@ -149,15 +149,18 @@ class Repository:
             at = end + 2 + size
         return found
 
-    async def history(self, revisions: list[str], path: str = "", skip: int = 0, most: int = 20) -> list[str]:
+    async def history(
+        self, revisions: list[str], path: str = "", skip: int = 0, most: int = 20, limits: list[str] | None = None
+    ) -> list[str]:
         """Ids of commits that `revisions` reach (`^id` leaves out), the newest first; those that touch `path`, if
-        given. Raises GitFailed."""
+        given. `limits` are further options of git-rev-list. Raises GitFailed."""
         out = await git(
             self.path,
             "--literal-pathspecs",
             "rev-list",
             f"--max-count={most}",
             f"--skip={skip}",
+            *(limits or []),
             "--end-of-options",
             *revisions,
             "--",
@@ -196,16 +199,27 @@ class Repository:
         return found
 
     async def entries(self, commit: str, path: str = "", *, recursive: bool = False) -> list[Entry]:
-        """The entries of a commit's tree at `path` ("": the root). Raises GitFailed when there is no such tree."""
+        """The entries of a commit's tree at `path` ("": the root), their paths from the root.
+        Raises GitFailed when there is no such tree."""
+        found = await self.entries_of(f"{commit}:{path}", recursive=recursive)
+        return [replace(entry, path=f"{path}/{entry.path}") for entry in found] if path else found
+
+    async def entries_of(self, tree: str, *, recursive: bool = False) -> list[Entry]:
+        """The entries of what has a tree: a tree's or commit's id, or `commit:path`. Raises GitFailed."""
         options = ["-r", "-t"] if recursive else []
-        out = await git(self.path, "ls-tree", "-z", "-l", *options, "--end-of-options", f"{commit}:{path}")
+        out = await git(self.path, "ls-tree", "-z", "-l", *options, "--end-of-options", tree)
         found = []
         for row in out.decode("utf-8", "surrogateescape").split("\0"):
             if row:
                 about, name = row.split("\t", 1)
                 mode, kind, id_, size = about.split()
-                found.append(Entry(mode, kind, id_, None if size == "-" else int(size), f"{path}/{name}".lstrip("/")))
+                found.append(Entry(mode, kind, id_, None if size == "-" else int(size), name))
         return found
+
+    async def tree_id(self, revision: str) -> str:
+        """The id of the tree of a commit. Raises GitFailed."""
+        out = await git(self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{tree}}")
+        return out.decode().strip()
 
     async def entry(self, commit: str, path: str) -> Entry | None:
         """The entry of one path, or None. Raises GitFailed."""

@@ -43,7 +43,9 @@ class Served:
         asyncio.set_event_loop(self._loop)
         store = Store(self.folder / "state.db")
         self.host = GitHost(self.folder / "git", store.bucket("git"), Clock(), SECRET, self.dispatch)
-        config = uvicorn.Config(self.host.app, log_level="warning", lifespan="off", interface="asgi3")
+        config = uvicorn.Config(
+            self.host.app, log_level="warning", lifespan="off", interface="asgi3", server_header=False
+        )
         self._server = uvicorn.Server(config)
         self._server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
         self._loop.call_soon(self._ready.set)
