@@ -20,8 +20,13 @@ from azsandbox.git.statuses import Status
 _SHORT = 12  # digits of an id in an address that compares
 
 
-async def of_push(settings: Settings, repository: Repository, accounts: Accounts, push: Push) -> list[Event]:
-    """The events of a push: for each reference create or delete, and push; none for tags, if there are too many."""
+async def of_push(
+    settings: Settings, repository: Repository, accounts: Accounts, push: Push, references: dict[str, str]
+) -> list[Event]:
+    """The events of a push: for each reference create or delete, and push; none for tags, if there are too many.
+
+    `references` are those of the repository right after the push: by now it may have moved on.
+    """
     most = facts.github()["limits"]["tagsWithEvents"]
     tags = [change for change in push.changes if change.reference.startswith(TAGS)]
     changes = [change for change in push.changes if len(tags) <= most or change not in tags]
@@ -29,7 +34,7 @@ async def of_push(settings: Settings, repository: Repository, accounts: Accounts
     for change in changes:
         if change.created or change.deleted:
             events.append(_comes_or_goes(settings, repository, accounts, push, change))
-        events.append(Event("push", await push_payload(settings, repository, accounts, push, change)))
+        events.append(Event("push", await push_payload(settings, repository, accounts, push, change, references)))
     return events
 
 
@@ -74,7 +79,12 @@ async def of_status(settings: Settings, repository: Repository, accounts: Accoun
 
 
 async def push_payload(
-    settings: Settings, repository: Repository, accounts: Accounts, push: Push, change: Change
+    settings: Settings,
+    repository: Repository,
+    accounts: Accounts,
+    push: Push,
+    change: Change,
+    references: dict[str, str],
 ) -> dict[str, Any]:
     """The payload of a push event."""
     commits: list[Commit] = []
@@ -85,13 +95,13 @@ async def push_payload(
         tip = await repository.commit_id(change.new)
         if tip is not None:
             (commits, distinct), forced = await asyncio.gather(
-                _new_commits(repository, change, tip), _is_forced(repository, change)
+                _new_commits(repository, change, tip, references), _is_forced(repository, change)
             )
             head = commits[-1] if commits and commits[-1].id == tip else (await repository.commits([tip]))[0]
     ids = list(dict.fromkeys([commit.id for commit in commits] + ([head.id] if head else [])))
     changed = await repository.changes(ids)
     pusher = accounts.get(push.pusher)
-    base = _base(repository, change)
+    base = _base(change, references)
     shown = {c.id: _commit(settings, accounts, c, changed[c.id], c.id in distinct) for c in commits}
     return {
         "ref": change.reference,
@@ -112,10 +122,12 @@ async def push_payload(
     }
 
 
-async def _new_commits(repository: Repository, change: Change, tip: str) -> tuple[list[Commit], set[str]]:
+async def _new_commits(
+    repository: Repository, change: Change, tip: str, references: dict[str, str]
+) -> tuple[list[Commit], set[str]]:
     """The commits that a push brought to the reference, oldest first; and which of them no other branch has."""
     most = facts.github()["limits"]["commitsOfAPush"]
-    without = [f"^{id_}" for name, id_ in repository.references().items() if name != change.reference]
+    without = [f"^{id_}" for name, id_ in references.items() if name != change.reference]
     if change.created:
         ids = await repository.history([tip, *without], most=most)
         distinct = set(ids)
@@ -129,12 +141,10 @@ async def _is_forced(repository: Repository, change: Change) -> bool:
     return not change.created and not await repository.is_ancestor(change.old, change.new)
 
 
-def _base(repository: Repository, change: Change) -> str | None:
+def _base(change: Change, references: dict[str, str]) -> str | None:
     """The branch that a new reference begins at."""
-    if not change.created:
-        return None
-    names = (HEADS + name for name, id_ in repository.branches().items() if id_ == change.new)
-    return next((name for name in names if name != change.reference), None)
+    names = (name for name, id_ in references.items() if name.startswith(HEADS) and id_ == change.new)
+    return next((name for name in names if name != change.reference), None) if change.created else None
 
 
 def _compare(settings: Settings, change: Change, commits: list[Commit], base: str | None) -> str:

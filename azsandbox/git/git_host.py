@@ -76,6 +76,7 @@ class GitHost:
         self.statuses = Statuses(bucket)
         self._listeners: list[Listener] = []
         self._tasks: set[asyncio.Task[object]] = set()
+        self._locks: dict[str, asyncio.Lock] = {}
         self._write_hooks()
         if len(self.hooks):
             _ = self._deliveries  # imports what sends, now rather than in the middle of the first push
@@ -101,7 +102,7 @@ class GitHost:
             except Exception:  # a listener's fault is not the pusher's
                 log.exception("a listener failed on a push to %s", push.full_name)
         if any(hook.active for hook in self.hooks.of(settings)):
-            self._spawn(self._announce_push(push))
+            self._spawn(self._announce_push(push, self.repositories.of(settings).references()))
 
     def judge(self, settings: Settings, change: Change, who: Viewer) -> protection.Verdict:
         """What the rule of a branch says of a change."""
@@ -171,7 +172,7 @@ class GitHost:
         from azsandbox.git import events
 
         git = self.repositories.of(settings)
-        payload = await events.push_payload(settings, git, self.accounts, push, push.changes[0])
+        payload = await events.push_payload(settings, git, self.accounts, push, push.changes[0], git.references())
         await self._deliveries.deliver(settings, hook, Event("push", payload))
 
     def redeliver(self, settings: Settings, hook: Hook, delivery: Delivery) -> None:
@@ -184,13 +185,16 @@ class GitHost:
         if any(hook.wants("status") for hook in self.hooks.of(settings)):
             self._spawn(self._announce_status(settings, status))
 
-    async def _announce_push(self, push: Push) -> None:
+    async def _announce_push(self, push: Push, references: dict[str, str]) -> None:
         from azsandbox.git import events
 
         settings = self.repositories.settings(push.owner, push.repository)
-        if settings is not None:
+        if settings is None:
+            return
+        async with self._locks.setdefault(push.full_name, asyncio.Lock()):  # one after the other, as they were pushed
             git = self.repositories.of(settings)
-            await self._send(settings, await events.of_push(settings, git, self.accounts, push))
+            made = await events.of_push(settings, git, self.accounts, push, references)
+        await self._send(settings, made)
 
     async def _announce_status(self, settings: Settings, status: Status) -> None:
         from azsandbox.git import events
@@ -202,9 +206,10 @@ class GitHost:
         """Sends events to each hook that wants them, in order; hooks do not wait for each other."""
 
         async def to(hook: Hook) -> None:
-            for event in events:
-                if hook.wants(event.name):
-                    await self._deliveries.deliver(settings, hook, event)
+            async with self._locks.setdefault(f"hook {hook.id}", asyncio.Lock()):
+                for event in events:
+                    if hook.wants(event.name):
+                        await self._deliveries.deliver(settings, hook, event)
 
         await asyncio.gather(*(to(hook) for hook in self.hooks.of(settings)))
 
