@@ -53,12 +53,24 @@ class HelmReleaseReconciler(FluxReconciler):
         super().__init__(client, informers, **options)
         self.mapping = RestMapping(self.client)
         self.artifacts = Artifacts(self.flux.storage, self.namespace)
+        self.objects.on_change(self._dependency_changed)
         for kind in (sources.CHART, sources.OCI):
             informers.of(chart_template.SOURCE, sources.RESOURCES[kind]).on_change(self._source_changed)
         for kind, resource in (("ConfigMap", "configmaps"), ("Secret", "secrets")):
             self._follow_values(informers.of("v1", resource, labelSelector=_WATCHED), kind)
 
     # --- what asks for a reconciliation besides the object itself
+
+    def _dependency_changed(self, event: str, obj: Object, old: Object | None) -> None:
+        """Those that wait for a release go on when it becomes ready; Flux looks again every half a minute."""
+        if not _is_settled(obj) or (old is not None and _is_settled(old)):
+            return
+        metadata = obj["metadata"]
+        for other in self.objects.list():
+            own = other["metadata"]["namespace"]
+            names = ((d.get("namespace") or own, d["name"]) for d in other["spec"].get("dependsOn") or ())
+            if (metadata["namespace"], metadata["name"]) in names and _waits(other):
+                self.queue.add(key_of(other))
 
     def _source_changed(self, event: str, source: Object, old: Object | None) -> None:
         if event != "MODIFIED" or old is None or not sources.revision_changed(old, source):
@@ -180,8 +192,7 @@ class HelmReleaseReconciler(FluxReconciler):
             except FailedExpression as error:
                 return str(error)
             return "" if ready else f"dependency '{shown}' is not ready according to readyExpr eval"
-        observed = (found.get("status") or {}).get("observedGeneration") == found["metadata"]["generation"]
-        return "" if observed and conditions.is_true(found, READY) else f"dependency '{shown}' is not ready"
+        return "" if _is_settled(found) else f"dependency '{shown}' is not ready"
 
     async def _source(self, obj: Object) -> Object:
         """The source, once it is ready."""
@@ -389,6 +400,16 @@ class HelmReleaseReconciler(FluxReconciler):
         conditions.mark_stalled(obj, "InvalidCELExpression", message)
         await self.recorder.event(obj, WARNING, "InvalidCELExpression", str(error))
         return self._final(obj, str(error))
+
+
+def _is_settled(obj: Object) -> bool:
+    """Whether others may build on a release."""
+    observed = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
+    return observed and conditions.is_true(obj, READY)
+
+
+def _waits(obj: Object) -> bool:
+    return conditions.reason(obj, READY) == "DependencyNotReady"
 
 
 def _target_changed(obj: Object, chart_name: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from azsandbox.certificates import Authority
 from azsandbox.cluster import Cluster, add_nodes, all_controllers
 from azsandbox.controllers.client import JSON_PATCH, KubeClient, Object, Objects, path
 from azsandbox.flux.artifacts import Artifacts
@@ -66,11 +67,12 @@ def packed(files: dict[str, str], version: str = "1.0.0", name: str = "web", mor
 class Lab:
     """A cluster with helm-controller, and what a test does in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
         self.flux = FluxRuntime(folder)
         self.artifacts = Artifacts(self.flux.storage, "flux-system")
         options = {"profile": "kwok", "flux": self.flux}
-        self.cluster = Cluster("helm", Store(None).bucket("c"), controllers=all_controllers(), options=options)
+        bucket = Store(None).bucket("cluster")
+        self.cluster = Cluster("helm", bucket, controllers=all_controllers(), options=options, authority=authority)
         self.events: Objects = []
 
     @property
