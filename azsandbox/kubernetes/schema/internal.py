@@ -75,7 +75,8 @@ def _pod_spec(value: Object, by_name: Object) -> Object:
 
 
 def difference(old: Any, new: Any, shape: str) -> str:
-    """What changed between two values, as a unified diff of their internal types."""
-    texts = [json.dumps(shown(value, shape), indent=1, ensure_ascii=False) for value in (old, new)]
+    """What changed between two values, as a unified diff of their internal types; `shape` may be of a list, "[]#…"."""
+    kind = shape if shape.startswith("[]") else f"#{shape}"
+    texts = [json.dumps(_render(value, kind), indent=1, ensure_ascii=False) for value in (old, new)]
     before, after = ([f"{line}\n" for line in text.split("\n")] for text in texts)
     return "".join(list(difflib.unified_diff(before, after, "", "", n=3))[2:])

@@ -28,6 +28,7 @@ _MODULES = (
     "certificates",
     "admission",
     "events",
+    "flow_control",
 )
 for _name in _MODULES:
     import_module(f"{__name__}.{_name}")
@@ -46,11 +47,14 @@ def create(resource: Resource, obj: Object) -> Errors:
     found = metadata.on_create(meta, resource.namespaced, name)
     if _knows_finalizers(resource):
         found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
-    return found + rule(obj) if rule else found
+    found += rule(obj) if rule else []
+    if not found and name is formats.any_name:
+        found = metadata.on_create(meta, resource.namespaced, _ANY_NAME)
+    return found
 
 
 # kinds whose metadata is judged by the rules of every API, not by those of the core group
-_PLAIN_METADATA = frozenset({("coordination.k8s.io", "Lease")})
+_PLAIN_METADATA = frozenset({("coordination.k8s.io", "Lease"), ("node.k8s.io", "RuntimeClass")})
 
 
 def _knows_finalizers(resource: Resource) -> bool:

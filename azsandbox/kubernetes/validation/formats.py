@@ -177,6 +177,11 @@ def label_value(value: str) -> list[str]:
     return list(_label_value(value))
 
 
+def any_name(value: str) -> list[str]:
+    """No rule at all; what every name in a path is asked comes after everything else."""
+    return []
+
+
 def path_segment(value: str) -> list[str]:
     """A name that may stand in a URL path, which is all that RBAC and custom resources' subjects ask for."""
     if value in (".", ".."):

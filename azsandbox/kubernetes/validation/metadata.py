@@ -28,6 +28,7 @@ NAME_FORMATS: dict[tuple[str, str], formats.Format] = {
     (_RBAC, "RoleBinding"): formats.path_segment,
     (_RBAC, "ClusterRoleBinding"): formats.path_segment,
     ("apps", "StatefulSet"): formats.dns_label,
+    ("certificates.k8s.io", "CertificateSigningRequest"): formats.any_name,
     ("networking.k8s.io", "IPAddress"): formats.strict_ip,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): formats.path_segment,
     ("apiregistration.k8s.io", "APIService"): formats.path_segment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from azsandbox.kubernetes.request import Object
+from azsandbox.kubernetes.schema import internal
 from azsandbox.kubernetes.strategies import same
 from azsandbox.kubernetes.validation import formats, metadata, scheduling
 from azsandbox.kubernetes.validation.common import (
@@ -440,7 +441,7 @@ def runtime_class(obj: Object) -> Errors:
     for index, item in enumerate(tolerations):
         key = tuple(item.get(name) for name in ("key", "operator", "value", "effect"))
         if key in seen:
-            found.append(duplicate(f"scheduling.tolerations[{index}]", item))
+            found.append(duplicate(f"scheduling.tolerations[{index}]", internal.shown(item, "core.Toleration")))
         seen.append(key)
     return found
 

@@ -51,8 +51,9 @@ def storage_class(obj: Object) -> Errors:
         found.append(required("volumeBindingMode"))
     else:
         found += supported(mode, "volumeBindingMode", ("Immediate", "WaitForFirstConsumer"))
-    seen: list[dict[str, set[str]]] = []
-    for index, term in enumerate(obj.get("allowedTopologies") or []):
+    terms = obj.get("allowedTopologies") or []
+    seen: list[dict[str, set[str]]] = [{} for _ in terms]  # by a slip of Kubernetes an empty term is a repeated one
+    for index, term in enumerate(terms):
         here = f"allowedTopologies[{index}]"
         keys, faults = _topology_term(term, here)
         found += faults + [duplicate(f"{here}.matchLabelExpressions", "") for other in seen if other == keys]
