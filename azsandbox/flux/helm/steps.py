@@ -5,8 +5,8 @@ Rules and texts: helm-controller, internal/reconcile (install.go, upgrade.go, te
 
 from __future__ import annotations
 
-import asyncio
 import copy
+import time
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -68,7 +68,7 @@ class _Release(Step):
     async def take(self, request: Request) -> None:
         obj, log, seen = request.obj, HelmLog(), Observed()
         status = obj["status"]
-        start = asyncio.get_running_loop().time()
+        start = time.perf_counter()
         status["lastAttemptedReleaseAction"] = self.action
         if self.action == INSTALL:
             history.clear(obj)
@@ -80,7 +80,7 @@ class _Release(Step):
             await run(action, request.the_chart, request.values)
         except HelmFailed as error:
             failure = str(error).strip()
-        status["lastAttemptedReleaseActionDuration"] = go_duration(asyncio.get_running_loop().time() - start)
+        status["lastAttemptedReleaseActionDuration"] = go_duration(time.perf_counter() - start)
         self._record(request, seen)
         if seen.last is not None:
             await request.take_inventory(seen.last)
