@@ -84,13 +84,12 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
     if not resource.custom:
         server.default(resource, obj)  # once more, as when it is read back: a Job has its template's labels then
         server.types.as_stored(resource, obj)
-    if request.dry_run:
-        return obj
-    with server.allocations(resource, obj, None):
-        stored = server.registry.insert(resource, obj)
+    if not request.dry_run:
+        with server.allocations(resource, obj, None):
+            server.registry.insert(resource, obj)
     if resource.custom:
-        server.custom.default(resource, stored)  # as when it is read back: a status has its defaults again then
-    return stored
+        server.custom.default(resource, obj)  # as when it is read back: a status has its defaults again then
+    return obj
 
 
 async def store_changed(server: ApiServer, request: Request, resource: Resource, new: Object, old: Object) -> Object:
