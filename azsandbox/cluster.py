@@ -124,7 +124,7 @@ class Cluster:
         self._informers = Informers(self.client)
         options = {"cluster": self, "authority": self.authority, "tokens": self.server.tokens, **self._options}
         if "flux" in options:
-            options["output"] = options["flux"].output
+            options["output"], options["ports"] = options["flux"].output, options["flux"].ports
         for kind in self._controllers:
             controller = kind(self.client, self._informers, **options)
             if isinstance(controller, Kubelet):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from azsandbox.controllers.output import ContainerOutput
+from azsandbox.controllers.ports import ProgramPorts
 from azsandbox.flux.events import Notifications
 
 
@@ -37,12 +38,14 @@ class Outbound:
 
 @dataclass
 class FluxRuntime:
-    """One cluster's. `folder` holds source-controller's storage and whatever the controllers unpack."""
+    """One cluster's. `folder` holds source-controller's storage and whatever the controllers unpack; `output` is what
+    the controllers log, `ports` are where they listen."""
 
     folder: Path
     outbound: Outbound = field(default_factory=Outbound)
     notifications: Notifications = field(default_factory=Notifications)
     output: ContainerOutput = field(default_factory=ContainerOutput)
+    ports: ProgramPorts = field(default_factory=ProgramPorts)
 
     @property
     def storage(self) -> Path:

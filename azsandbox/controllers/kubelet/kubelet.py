@@ -2,7 +2,8 @@
 
 Options: `profile` "kwok" (pods ready at once, as with kwok's fast stages) or "kubelet" (the default:
 pulls, probes, restarts); `images`, an ImageSource; `stopped`, a function that says of a node's name
-whether its machine is off, in which case nothing is heard of it; `output`, what containers write whose programs the sandbox acts for.
+whether its machine is off, in which case nothing is heard of it; `output` and `ports`, what containers write and where
+they listen whose programs the sandbox acts for.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from azsandbox.controllers.kubelet.references import References
 from azsandbox.controllers.kubelet.termination import stop_seconds
 from azsandbox.controllers.objects import time_of
 from azsandbox.controllers.output import ContainerOutput
+from azsandbox.controllers.ports import ProgramPorts
 from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.errors import StatusError
+from azsandbox.kubernetes.program_http import HttpAnswer, HttpRequest
 from azsandbox.kubernetes.request import Request
 
 log = logging.getLogger(__name__)
@@ -53,6 +56,7 @@ class Kubelet(Controller):
         self.addresses = PodAddresses()
         self.stopped: Callable[[str], bool] = options.get("stopped") or (lambda name: False)
         self.output: ContainerOutput | None = options.get("output")
+        self.ports: ProgramPorts | None = options.get("ports")
         self._by_node: dict[str, set[str]] = {}
         self._leases: set[str] = set()
         self._recorders: dict[str, EventRecorder] = {}
@@ -244,6 +248,13 @@ class Kubelet(Controller):
         """Exec and attach, over the request's WebSocket. Raises 500 for a container that does not run."""
         self._reach(pod, request.subresource, container)
         await execution.answer(pod, container, request, self.references, lambda: self._ended(pod, container))
+
+    async def call(self, pod: Object, port: int, request: HttpRequest) -> HttpAnswer | None:
+        """What a program in a pod answers on a port; None where nothing listens."""
+        answer = (
+            self.ports.of(pod, port) if self.ports and not self.stopped(pod["spec"].get("nodeName") or "") else None
+        )
+        return await answer(request) if answer else None
 
     def _reach(self, pod: Object, what: str, container: str) -> None:
         """Raises 500 for a node whose machine is off."""

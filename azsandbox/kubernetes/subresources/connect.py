@@ -6,10 +6,13 @@ server without one says that no kubelet is there.
 
 from __future__ import annotations
 
+import random
+import urllib.parse
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol
 
 from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.program_http import HttpAnswer, HttpRequest
 from azsandbox.kubernetes.request import Object, Request, Response
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ class Pods(Protocol):
 
     async def stream(self, pod: Object, container: str, request: Request) -> None:
         """Exec and attach, over the request's WebSocket. Raises StatusError."""
+
+    async def call(self, pod: Object, port: int, request: HttpRequest) -> HttpAnswer | None:
+        """What a program in a pod answers on a port; None where nothing listens."""
 
 
 def container_of(request: Request, pod: Object, parameter: str = "container") -> str:
@@ -89,7 +95,7 @@ async def stream(server: ApiServer, request: Request) -> Response:
 
 
 async def proxy(server: ApiServer, request: Request) -> Response:
-    """Proxies to pods, services and nodes: nothing listens there, since no container runs.
+    """Proxies to pods, services and nodes. Only the programs that the sandbox acts for listen; the rest is refused.
 
     What a server refuses before it connects is refused in its own words (pkg/registry/core: pod, service).
     """
@@ -100,12 +106,43 @@ async def proxy(server: ApiServer, request: Request) -> Response:
         raise _nothing_listens(f"nodes {request.name}", "nothing can be proxied")
     name, port = _name_and_port(resource.singular, request.name)
     found = server.registry.get(resource, request.namespace, name)
+    pod: Object | None = found
     if resource.name == "pods":
         if not (found.get("status") or {}).get("podIP"):
             raise errors.bad_request("address not allowed")
+        number = _port_of(found, port)
     else:
-        _check_endpoints(server, request, found, port)
-    raise _nothing_listens(f"{resource.name} {request.name}", "nothing can be proxied")
+        pod, number = _endpoint(server, request, found, port)
+    if not request.proxy_path and not request.path.endswith("/") and request.method in ("GET", "HEAD"):
+        return Response(301, b"", {"location": f"{request.path}/{_query(request)}"}, content_type="")
+    answer = await server.pods.call(pod, number, _forwarded(request)) if server.pods and pod else None
+    if answer is None:
+        raise _nothing_listens(f"{resource.name} {request.name}", "nothing can be proxied")
+    headers = dict(answer.headers)
+    return Response(answer.status, answer.body, headers, content_type=headers.pop("content-type", ""))
+
+
+_KEPT_BACK = ("authorization", "connection", "content-length", "te", "transfer-encoding", "upgrade")
+
+
+def _query(request: Request) -> str:
+    pairs = [(name, value) for name, values in request.query.items() for value in values]
+    return f"?{urllib.parse.urlencode(pairs)}" if pairs else ""
+
+
+def _forwarded(request: Request) -> HttpRequest:
+    """The request as it goes on: the path behind `proxy`, and no credentials of the API server's."""
+    headers = {name: value for name, value in request.headers.items() if name not in _KEPT_BACK}
+    path = urllib.parse.quote("/" + request.proxy_path, safe="/!$&'()*+,;=:@~-._")
+    return HttpRequest(request.method, path + _query(request), headers, request.body)
+
+
+def _port_of(pod: Object, port: str) -> int:
+    """The port of a pod that a proxy goes to: the one asked for, or the first that a container declares, or 80."""
+    if port:
+        return int(port) if port.isdigit() else 0
+    declared = (p["containerPort"] for c in pod["spec"]["containers"] for p in c.get("ports") or ())
+    return int(next(declared, 80))
 
 
 def _name_and_port(kind: str, text: str) -> tuple[str, str]:
@@ -120,8 +157,11 @@ def _name_and_port(kind: str, text: str) -> tuple[str, str]:
     return name, port
 
 
-def _check_endpoints(server: ApiServer, request: Request, service: Object, port: str) -> None:
-    """Raises 503 for a port that a service lacks, and for one that no pod is ready behind."""
+def _endpoint(server: ApiServer, request: Request, service: Object, port: str) -> tuple[Object | None, int]:
+    """A pod that is ready behind a service's port, and the port that it listens on; no pod for an address without one.
+
+    Raises 503 for a port that a service lacks, and for one that no pod is ready behind.
+    """
     name = service["metadata"]["name"]
     if port.isdigit():
         ports = service["spec"].get("ports") or ()
@@ -133,8 +173,20 @@ def _check_endpoints(server: ApiServer, request: Request, service: Object, port:
     subsets = endpoints.get("subsets") or ()
     if not subsets:
         raise _unavailable(f'no endpoints available for service "{name}"')
-    if not any(s.get("addresses") and any(p.get("name", "") == port for p in s.get("ports") or ()) for s in subsets):
+    found = [
+        (address, target["port"])
+        for subset in subsets
+        for target in subset.get("ports") or ()
+        if target.get("name", "") == port
+        for address in subset.get("addresses") or ()
+    ]
+    if not found:
         raise _unavailable(f'no endpoints available for service "{request.name}"')
+    address, number = random.choice(found)  # noqa: S311 - a pod, not a secret
+    target = address.get("targetRef") or {}
+    if target.get("kind") != "Pod":
+        return None, number
+    return server.registry.find(server.resource("pods"), request.namespace, target["name"]), number
 
 
 def _unavailable(text: str) -> errors.StatusError:
