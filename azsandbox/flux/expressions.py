@@ -27,22 +27,36 @@ class FailedExpression(RuntimeError):
 class Expression:
     """A CEL expression over `variables`, each an object; without them, over whatever names it has.
 
-    With variables it is checked when it is made, and must be sure to give a boolean.
+    With variables it is checked when it is made, and must be sure to give what `output` names (empty: anything).
     """
 
-    def __init__(self, text: str, variables: tuple[str, ...] = ()) -> None:
+    def __init__(self, text: str, variables: tuple[str, ...] = (), output: str = "bool") -> None:
         self.text = text
         try:
             self.program, self.names = _checked(text, variables) if variables else _parsed(text)
         except RuntimeError as error:
             raise BadExpression(f"failed to parse the CEL expression '{text}': {_words(str(error))}") from None
-        if variables:
-            kind = str(self.program.return_type()).lower()
-            if kind != "bool":
-                raise BadExpression(f"CEL expression output type mismatch: expected bool, got {kind}")
+        if variables and output:
+            kind = str(self.program.return_type()).lower().replace("<", "(").replace(">", ")")
+            if kind != output:
+                raise BadExpression(f"CEL expression output type mismatch: expected {output}, got {kind}")
 
     def is_true(self, values: dict[str, Any]) -> bool:
         """Whether the expression is true of some values. Raises FailedExpression."""
+        found = self.value(values)
+        if not isinstance(found, bool):
+            raise FailedExpression(f"failed to evaluate CEL expression as boolean: '{self.text}'")
+        return found
+
+    def text_of(self, values: dict[str, Any]) -> str:
+        """The text that the expression makes of some values. Raises FailedExpression."""
+        found = self.value(values)
+        if not isinstance(found, str):
+            raise FailedExpression(f"failed to evaluate CEL expression as string: '{self.text}'")
+        return found
+
+    def value(self, values: dict[str, Any]) -> Any:
+        """What the expression makes of some values. Raises FailedExpression."""
         from cel_expr_python import cel
 
         missing = [name for name in self.names if name not in values]
@@ -56,10 +70,7 @@ class Expression:
         if error:
             said = f"no such attribute(s): {self._reference(missing[0])}" if missing else _words(error)
             raise FailedExpression(f"failed to evaluate the CEL expression '{self.text}': {said}")
-        value = found.plain_value()
-        if not isinstance(value, bool):
-            raise FailedExpression(f"failed to evaluate CEL expression as boolean: '{self.text}'")
-        return value
+        return found.plain_value()
 
     def _reference(self, name: str) -> str:
         """The fields that the text takes from a name, which cel-go looks for as one name first."""

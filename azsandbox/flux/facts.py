@@ -52,6 +52,13 @@ def release(distribution: str, controller: str) -> str:
 
 
 @cache
+def cdevents() -> dict[str, Any]:
+    """The types of events that CDEvents knows: `prefix` and `custom` begin their names, `types` are the known ones."""
+    found: dict[str, Any] = json.loads(_text("cdevents.json"))
+    return found
+
+
+@cache
 def definitions() -> tuple[dict[str, Any], ...]:
     """Every CustomResourceDefinition of Flux."""
     return tuple(json.loads(_text("crds.json"))["items"])

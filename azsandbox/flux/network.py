@@ -9,6 +9,8 @@ import socket
 import ssl
 import urllib.parse
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 import httpx
 
@@ -36,10 +38,7 @@ def http_client(
     `tls` takes the place of the authorities that are trusted otherwise. Redirects are followed, as Go's client does.
     """
     way, mounts = proxy or outbound.proxy, {}
-    trust: ssl.SSLContext | bool = tls or True
-    if tls is None and outbound.ca is not None:
-        trust = ssl.create_default_context()
-        trust.load_verify_locations(outbound.ca)
+    trust = tls or _trusted(outbound.ca, outbound.ca.stat().st_mtime_ns if outbound.ca else 0)
     if way:
         through = httpx.AsyncHTTPTransport(proxy=way, verify=trust)
         mounts = {"all://": through}
@@ -54,6 +53,15 @@ def http_client(
         follow_redirects=True,
         max_redirects=10,
     )
+
+
+@lru_cache(maxsize=16)
+def _trusted(ca: Path | None, written: int) -> ssl.SSLContext:
+    """The authorities that are trusted, and those of a file besides; kept, since reading them takes a while."""
+    context = httpx.create_ssl_context()
+    if ca is not None:
+        context.load_verify_locations(ca)
+    return context
 
 
 async def failure(method: str, url: str, error: Exception) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Any
 
 from azsandbox.controllers.client import KubeClient, Object
-from azsandbox.controllers.events import micro_timestamp
 from azsandbox.controllers.informer import Controller, Informers
 from azsandbox.controllers.output import program_of
 from azsandbox.flux import facts
+from azsandbox.flux.logs import line
 from azsandbox.tasks import end
 
 log = logging.getLogger(__name__)
@@ -37,8 +36,7 @@ class FluxProcess:
         self._say("starting manager")
 
     def _say(self, message: str) -> None:
-        line = {"level": "info", "ts": micro_timestamp()[:23] + "Z", "logger": "setup", "msg": message}
-        self.options["flux"].output.write(self.program, json.dumps(line, separators=(",", ":")))
+        self.options["flux"].output.write(self.program, line("info", message, logger="setup"))
 
     async def _run(self, kind: type[Controller]) -> None:
         reconciler = kind(self.client, self.informers, **self.options)

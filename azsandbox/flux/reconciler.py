@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import uuid
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from azsandbox.controllers.client import JSON_PATCH, KubeClient, Object, path
-from azsandbox.controllers.events import micro_timestamp
 from azsandbox.controllers.informer import Again, Controller, Informer, Informers, Queue, key_of, split_key
 from azsandbox.flux.events import FluxRecorder
+from azsandbox.flux.logs import line
 from azsandbox.flux.runtime import FluxRuntime
 from azsandbox.kubernetes.errors import StatusError
 
@@ -19,6 +19,8 @@ FINALIZER = "finalizers.fluxcd.io"
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
 FIRST_RETRY, LAST_RETRY = 0.75, 900.0  # seconds (fluxcd/pkg/runtime/controller, --min-retry-delay, --max-retry-delay)
 NEVER = math.inf  # seconds: not until something changes
+
+_identity: ContextVar[str] = ContextVar("reconcileID", default="")  # of the reconciliation that is under way
 
 
 class FluxReconciler(Controller):
@@ -38,6 +40,7 @@ class FluxReconciler(Controller):
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)
+        self.client = client.named(self.name)  # and so the manager of the fields that it sets
         self.queue = Queue(FIRST_RETRY, LAST_RETRY)
         self.flux: FluxRuntime = options["flux"]
         self.namespace: str = options["namespace"]  # of the installation
@@ -61,6 +64,7 @@ class FluxReconciler(Controller):
 
     async def reconcile(self, key: str) -> None:
         """One reconciliation of an object."""
+        _identity.set(str(uuid.uuid4()))
         namespace, name = split_key(key)
         found = await self.client.find(path(self.api_version, self.resource, namespace, name))
         if found is None:
@@ -138,16 +142,13 @@ class FluxReconciler(Controller):
         """A line of the controller's log, as its JSON encoder writes it; `flux logs` and `kubectl logs` show it."""
         metadata = obj["metadata"]
         named = {"name": metadata["name"], "namespace": metadata.get("namespace", "")}
-        line = {
-            "level": level,
-            "ts": micro_timestamp()[:23] + "Z",
-            "msg": message,
+        about = {
             "controller": self.kind.lower(),
             "controllerGroup": self.api_version.partition("/")[0],
             "controllerKind": self.kind,
             self.kind: named,
             **{"namespace": named["namespace"], "name": named["name"]},
-            "reconcileID": str(uuid.uuid4()),
+            "reconcileID": _identity.get(),
             **fields,
         }
-        self.flux.output.write(self.name, json.dumps(line, separators=(",", ":")))
+        self.flux.output.write(self.name, line(level, message, **about))

@@ -1,0 +1,83 @@
+"""The events that Flux's controllers post: what their metadata mean, and how they are written (apis/event/v1beta1)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from azsandbox.controllers.client import Object
+from azsandbox.flux.events import EVENT_GROUP
+
+INFO, ERROR = "info", "error"
+PROGRESSING = "Progressing"
+_HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ORDER = (
+    "involvedObject",
+    "severity",
+    "timestamp",
+    "message",
+    "reason",
+    "metadata",
+    "reportingController",
+    "reportingInstance",
+)
+_REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+
+
+def group_of(event: Object) -> str:
+    """The API group of the object that an event is about; its controller's metadata keys begin with it."""
+    version = str(event["involvedObject"].get("apiVersion") or "")
+    return version.rpartition("/")[0]
+
+
+def involved(event: Object) -> str:
+    """`Kind/namespace/name` of the object that an event is about."""
+    about = event["involvedObject"]
+    return f"{about.get('kind', '')}/{about.get('namespace', '')}/{about.get('name', '')}"
+
+
+def titled(event: Object) -> str:
+    """`kind/name.namespace`, the title of most messages."""
+    about = event["involvedObject"]
+    return f"{about['kind'].lower()}/{about['name']}.{about['namespace']}"
+
+
+def metadata(event: Object) -> dict[str, str]:
+    """The metadata of an event, sorted by key."""
+    return dict(sorted((event.get("metadata") or {}).items()))
+
+
+def is_commit_status_update(event: Object) -> bool:
+    """Whether an event is there for nothing but the status of a commit."""
+    return metadata(event).get(f"{group_of(event)}/commit_status") == "update"
+
+
+def has_key(event: Object, key: str) -> bool:
+    """Whether the event's object was annotated with a key of the event group."""
+    return bool(metadata(event).get(f"{EVENT_GROUP}/{key}"))
+
+
+def revision(event: Object) -> str | None:
+    """The revision that an event is about, of the keys that may hold one."""
+    found = metadata(event)
+    return next((found[key] for key in ("commit", "originRevision", "revision") if key in found), None)
+
+
+def ordered(event: Object) -> Object:
+    """An event with its fields in the order in which Flux writes them."""
+    about = event["involvedObject"]
+    whole = {
+        **event,
+        "involvedObject": {key: about[key] for key in _REFERENCE if about.get(key)},
+        "metadata": metadata(event),
+    }
+    optional = ("metadata", "reportingInstance")
+    return {key: whole.get(key, "") for key in _ORDER if whole.get(key) or key not in optional}
+
+
+def go_json(value: Any) -> bytes:
+    """JSON as Go's encoding/json writes it: no spaces, and the characters that matter to HTML escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character, escaped in _HTML.items():
+        text = text.replace(character, escaped)
+    return text.encode()
