@@ -23,6 +23,8 @@ from azsandbox.kubernetes.schema.definitions import Definitions, Field, Type
 
 def encode(known: Definitions, obj: Object) -> bytes | None:
     """A built-in object as a body; None for a kind that has no form in protocol buffers."""
+    if obj.get("kind") in _PARTIAL and str(obj.get("apiVersion")).startswith("meta.k8s.io/"):
+        return _partial(known, obj)
     type_ = known.type_of(GroupVersionKind.of(obj))
     if type_ is None:
         return None
@@ -48,6 +50,18 @@ def frame(kind: str, obj: bytes) -> bytes:
 
 
 _LIST_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"
+_OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+_PARTIAL = ("PartialObjectMetadata", "PartialObjectMetadataList")
+
+
+def _partial(known: Definitions, obj: Object) -> bytes:
+    """The metadata of an object, or of those of a list, which any kind has in protocol buffers."""
+    items = [obj] if obj["kind"] == _PARTIAL[0] else obj["items"]
+    writer, lies = _Writer(known), layout(known.named(_OBJECT_META))
+    made = [field(1, writer.message(item["metadata"], lies)) for item in items]
+    if obj["kind"] == _PARTIAL[0]:
+        return _envelope(obj["apiVersion"], obj["kind"], made[0])
+    return encode_list(known, obj["apiVersion"], obj["kind"], obj["metadata"], made)
 
 
 def _envelope(api_version: str, kind: str, content: bytes) -> bytes:

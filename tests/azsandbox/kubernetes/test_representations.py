@@ -120,6 +120,20 @@ async def test_a_client_that_prefers_protocol_buffers_gets_objects_lists_and_ref
     assert (none.status, protobuf.decode(none.body)["reason"]) == (404, "NotFound")
 
 
+@pytest.mark.parametrize("name", ["/one", ""])
+async def test_metadata_alone_are_in_protocol_buffers_too(ask: Ask, name: str) -> None:
+    await ask("POST", CONFIGMAPS, {"metadata": {"name": "one", "annotations": {"a": "b"}}})
+    kind = "PartialObjectMetadata" if name else "PartialObjectMetadataList"
+    answer = await ask("GET", CONFIGMAPS + name, accept=f"{PROTOBUF};as={kind};g=meta.k8s.io;v=v1")
+    assert (answer.status, answer.content_type) == (200, PROTOBUF)
+    assert isinstance(answer.body, bytes)
+    unknown = dict(fields(answer.body[4:]))
+    assert dict(fields(unknown[1])) == {1: b"meta.k8s.io/v1", 2: kind.encode()}
+    metadata = unknown[2] if name else next(value for number, value in fields(unknown[2]) if number == 2)
+    found = dict(fields(dict(fields(metadata))[1]))
+    assert (found[1], found[3], dict(fields(found[12]))) == (b"one", b"default", {1: b"a", 2: b"b"})
+
+
 async def test_a_table_is_never_in_protocol_buffers(ask: Ask) -> None:
     table = await ask("GET", CONFIGMAPS, accept=f"{PROTOBUF};as=Table;v=v1;g=meta.k8s.io")
     assert (table.status, body_of(table)["reason"]) == (406, "NotAcceptable")
