@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from benchmarks import api_server, azure
+from benchmarks import api_server, azure, git_host
 
 
 def main() -> None:
@@ -20,6 +20,8 @@ def main() -> None:
     azure.run(clusters=2 if quick else 5)
     print()
     api_server.run(pods=1000 if quick else 5000)
+    print()
+    git_host.run(pushes=20 if quick else 100)
 
 
 if __name__ == "__main__":

@@ -87,19 +87,13 @@ async def push_payload(
     references: dict[str, str],
 ) -> dict[str, Any]:
     """The payload of a push event."""
-    commits: list[Commit] = []
-    head: Commit | None = None
-    distinct: set[str] = set()
-    forced = False
-    if not change.deleted:
-        tip = await repository.commit_id(change.new)
-        if tip is not None:
-            (commits, distinct), forced = await asyncio.gather(
-                _new_commits(repository, change, tip, references), _is_forced(repository, change)
-            )
-            head = commits[-1] if commits and commits[-1].id == tip else (await repository.commits([tip]))[0]
-    ids = list(dict.fromkeys([commit.id for commit in commits] + ([head.id] if head else [])))
-    changed = await repository.changes(ids)
+    tip, new, forced = await _moved(repository, change, references)
+    ids = list(dict.fromkeys([*new, *([tip] if tip else [])]))
+    found, changed, distinct = await asyncio.gather(
+        repository.commits(ids), repository.changes(ids), _distinct(repository, change, new, references)
+    )
+    by_id = {commit.id: commit for commit in found}
+    commits, head = [by_id[id_] for id_ in new], by_id.get(tip or "")
     pusher = accounts.get(push.pusher)
     base = _base(change, references)
     shown = {c.id: _commit(settings, accounts, c, changed[c.id], c.id in distinct) for c in commits}
@@ -122,23 +116,37 @@ async def push_payload(
     }
 
 
-async def _new_commits(
-    repository: Repository, change: Change, tip: str, references: dict[str, str]
-) -> tuple[list[Commit], set[str]]:
-    """The commits that a push brought to the reference, oldest first; and which of them no other branch has."""
+async def _moved(
+    repository: Repository, change: Change, references: dict[str, str]
+) -> tuple[str | None, list[str], bool]:
+    """The commit that a reference leads to now, the commits that are new to it, oldest first, and whether others were
+    taken from it."""
+    if change.deleted:
+        return None, [], False
+    tip = change.new if change.branch else await repository.commit_id(change.new)
+    if tip is None:
+        return None, [], False
     most = facts.github()["limits"]["commitsOfAPush"]
-    without = [f"^{id_}" for name, id_ in references.items() if name != change.reference]
     if change.created:
-        ids = await repository.history([tip, *without], most=most)
-        distinct = set(ids)
-    else:
-        ids = await repository.history([tip, f"^{change.old}"], most=most)
-        distinct = set(await repository.history([tip, f"^{change.old}", *without], most=most)) if without else set(ids)
-    return await repository.commits(list(reversed(ids))), distinct
+        others = _others(change, references)
+        new = [] if f"^{tip}" in others else await repository.history([tip, *others], most=most)
+        return tip, list(reversed(new)), False
+    both = await repository.history([f"{change.old}...{tip}"], most=most, limits=["--left-right"])
+    new = [id_[1:] for id_ in both if id_.startswith(">")]
+    return tip, list(reversed(new)), len(new) < len(both)
 
 
-async def _is_forced(repository: Repository, change: Change) -> bool:
-    return not change.created and not await repository.is_ancestor(change.old, change.new)
+async def _distinct(repository: Repository, change: Change, new: list[str], references: dict[str, str]) -> set[str]:
+    """Which of the new commits no other reference leads to."""
+    others = _others(change, references)
+    if change.created or not others or not new:
+        return set(new)
+    most = facts.github()["limits"]["commitsOfAPush"]
+    return set(await repository.history([change.new, f"^{change.old}", *others], most=most))
+
+
+def _others(change: Change, references: dict[str, str]) -> list[str]:
+    return [f"^{id_}" for name, id_ in references.items() if name != change.reference]
 
 
 def _base(change: Change, references: dict[str, str]) -> str | None:

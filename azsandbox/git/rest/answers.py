@@ -46,5 +46,9 @@ def invalid(resource: str, field: str, code: str, message: str = "") -> ApiError
 
 
 def refused(what: str) -> ApiError:
-    """501 for what the sandbox does not do, by name."""
-    return ApiError(501, f"NotSupportedInSandbox: the sandbox's GitHub does not support {what}.")
+    """403 for what the sandbox does not do, by name.
+
+    GitHub answers so for features that a plan does not have. Clients take a 404 for something that is absent, and
+    try again after a 501.
+    """
+    return ApiError(403, f"NotSupportedInSandbox: the sandbox's GitHub does not support {what}.")

@@ -14,7 +14,7 @@ from azsandbox.git import facts
 from azsandbox.git.credentials import BadCredentials, Viewer
 from azsandbox.git.http_backend import TooLarge, body_of
 from azsandbox.git.program import GitFailed
-from azsandbox.git.rest.answers import DOCUMENTATION, Answer, ApiError
+from azsandbox.git.rest.answers import DOCUMENTATION, Answer, ApiError, refused
 from azsandbox.git.rest.call import Call
 from azsandbox.git.rest.routes import Route, find
 from azsandbox.git.rest.shapes import GITHUB, Links
@@ -49,7 +49,7 @@ async def answer(host: GitHost, scope: Scope, receive: Receive, send: Send, link
         path = scope["path"].rstrip("/") or "/"
         found = find(method, path, links != GITHUB)
         if found is None:
-            raise ApiError(501, f"NotSupportedInSandbox: the sandbox's GitHub does not have {method} {path}.")
+            raise refused(f"{method} {path}")
         route, params = found
         if headers.get("x-github-api-version", VERSION) != VERSION:
             raise ApiError(400, f"Only version {VERSION} of the REST API is in the sandbox.")

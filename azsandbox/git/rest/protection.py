@@ -18,8 +18,8 @@ _FIELDS = {
     "required_pull_request_reviews": "object|null",
     "restrictions": "object|null",
     "allow_force_pushes": "boolean|null",
-    "allow_deletions": "boolean",
-    "lock_branch": "boolean",
+    "allow_deletions": "boolean|null",
+    "lock_branch": "boolean|null",
 }
 _REFUSED = (
     "required_linear_history",

@@ -104,6 +104,13 @@ ROUTES = (
         public=True,
     ),
     Route("GET", _R + "/commits/{ref+}", commits.get, "commits/commits#get-a-commit", public=True),
+    Route(
+        "GET",
+        _R + "/statuses/{ref+}",
+        statuses.list_all,
+        "commits/statuses#list-commit-statuses-for-a-reference",
+        public=True,
+    ),
     Route("POST", _R + "/statuses/{sha}", statuses.create, "commits/statuses#create-a-commit-status"),
     # references and the git database
     Route("GET", _R + "/git/refs", references.list_all, "git/refs#list-matching-references", public=True),

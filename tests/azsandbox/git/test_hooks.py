@@ -265,7 +265,7 @@ def test_a_host_that_the_sandbox_serves_is_reached_in_the_process(served: Served
         ({"config": {}}, 422, "Config must contain URL for webhooks"),
         ({"config": {"url": "example.com"}}, 422, "Url is missing a scheme"),
         ({"config": {"url": "http://127.0.0.1:1/", "content_type": "xml"}}, 422, "'xml' is not 'json' or 'form'"),
-        ({"config": {"url": "http://127.0.0.1:1/"}, "events": ["issues"]}, 501, "the events issues"),
+        ({"config": {"url": "http://127.0.0.1:1/"}, "events": ["issues"]}, 403, "the events issues"),
         ({"config": {"url": "http://127.0.0.1:1/"}, "name": "irc"}, 422, "'irc' is not a hook's name"),
     ],
 )

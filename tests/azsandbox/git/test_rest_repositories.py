@@ -142,10 +142,10 @@ def test_what_the_sandbox_has_not_is_refused_by_name(
     served: Served, gitops: Git, method: str, path: str, body: Any, named: str
 ) -> None:
     answer = served.api().request(method, path, json=body)
-    assert answer.status_code == 501
+    assert answer.status_code == 403
     found = answer.json()
     assert found["message"].startswith("NotSupportedInSandbox: ") and named in found["message"]
-    assert found["status"] == "501" and found["documentation_url"].startswith("https://docs.github.com/rest")
+    assert found["status"] == "403" and found["documentation_url"].startswith("https://docs.github.com/rest")
 
 
 def test_a_repository_changes(served: Served, gitops: Git) -> None:

@@ -58,10 +58,10 @@ def test_a_rule_comes_back_as_it_was_given(served: Served, gitops: Git) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "named"),
     [
-        ({"restrictions": {"users": [], "teams": ["a"]}}, 501, "teams"),
-        ({"required_linear_history": True}, 501, "required_linear_history"),
-        ({"required_conversation_resolution": True}, 501, "required_conversation_resolution"),
-        ({"required_status_checks": {"contexts": [], "checks": [{"context": "x", "app_id": 5}]}}, 501, "application"),
+        ({"restrictions": {"users": [], "teams": ["a"]}}, 403, "teams"),
+        ({"required_linear_history": True}, 403, "required_linear_history"),
+        ({"required_conversation_resolution": True}, 403, "required_conversation_resolution"),
+        ({"required_status_checks": {"contexts": [], "checks": [{"context": "x", "app_id": 5}]}}, 403, "application"),
         ({"required_pull_request_reviews": {"required_approving_review_count": 7}}, 422, "between 0 and 6"),
         ({"enforce_admins": "yes"}, 422, "'properties/enforce_admins'"),
     ],
@@ -194,4 +194,4 @@ def test_tokens_are_kept_as_hashes_alone(served: Served, gitops: Git) -> None:
 def test_githubs_own_host_has_no_page_for_tokens(served: Served) -> None:
     """The sandbox's own address has one; api.github.com must be like GitHub's."""
     answer = served.api().get("/sandbox/tokens", headers={"host": "api.github.com"})
-    assert answer.status_code in (404, 501)
+    assert answer.status_code in (403, 404)
