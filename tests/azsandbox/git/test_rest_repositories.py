@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from azsandbox.git.rest import routes
 from tests.azsandbox.git.conftest import Git, Served
 
 CREATE = "/orgs/contoso/repos"
@@ -267,3 +269,12 @@ def test_an_archived_repository_is_not_written(served: Served, gitops: Git) -> N
     answer = api.put(REPOSITORY + "/contents/a", json={"message": "m", "content": ""})
     assert (answer.status_code, answer.json()["message"]) == (403, "Repository was archived so is read-only.")
     assert api.patch(REPOSITORY, json={"archived": False}).json()["archived"] is False
+
+
+def test_the_paths_that_there_are_stand_in_the_documentation() -> None:
+    text = (Path(__file__).parents[3] / "docs/sandbox.md").read_text("utf-8")
+    section = text.partition("\n## Git\n")[2].partition("\n## ")[0]
+    for route in routes.ROUTES:
+        below = route.template.removeprefix("/repos/{owner}/{repo}")
+        first = next((part for part in below.split("/") if part and not part.startswith("{")), "")
+        assert route.own or first in section, route.template
