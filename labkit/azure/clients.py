@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from azure.mgmt.authorization import AuthorizationManagementClient
     from azure.mgmt.containerregistry import ContainerRegistryManagementClient
     from azure.mgmt.containerservice import ContainerServiceClient
+    from azure.mgmt.kubernetesconfiguration.extensions import KubernetesConfigurationExtensionsMgmtClient
+    from azure.mgmt.kubernetesconfiguration.fluxconfigurations import (
+        KubernetesConfigurationFluxConfigurationsMgmtClient,
+    )
     from azure.mgmt.loganalytics import LogAnalyticsManagementClient
     from azure.mgmt.network import NetworkManagementClient
     from azure.mgmt.resource.resources import ResourceManagementClient
@@ -65,6 +69,22 @@ class Clients:
         from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 
         return ContainerRegistryManagementClient(self.credential, self.subscription_id)
+
+    @cached_property
+    def extensions(self) -> KubernetesConfigurationExtensionsMgmtClient:
+        """Extensions of clusters."""
+        from azure.mgmt.kubernetesconfiguration.extensions import KubernetesConfigurationExtensionsMgmtClient
+
+        return KubernetesConfigurationExtensionsMgmtClient(self.credential, self.subscription_id)
+
+    @cached_property
+    def flux_configurations(self) -> KubernetesConfigurationFluxConfigurationsMgmtClient:
+        """What clusters follow."""
+        from azure.mgmt.kubernetesconfiguration.fluxconfigurations import (
+            KubernetesConfigurationFluxConfigurationsMgmtClient,
+        )
+
+        return KubernetesConfigurationFluxConfigurationsMgmtClient(self.credential, self.subscription_id)
 
     @cached_property
     def authorization(self) -> AuthorizationManagementClient:

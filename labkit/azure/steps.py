@@ -1,11 +1,11 @@
-"""The steps of part 1 in their order, each with the lesson that teaches it."""
+"""The steps in their order, each with the lesson that teaches it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labkit.azure import cluster, network, node_pools, resource_group, workspace
+from labkit.azure import cluster, gitops, network, node_pools, registry, resource_group, workspace
 from labkit.azure.clients import Clients
 from labkit.errors import LessonError
 from labkit.settings import Settings
@@ -36,6 +36,8 @@ STEPS = (
     Step("11", "log workspace", workspace),
     Step("12", "cluster", cluster),
     Step("13", "node pools", node_pools),
+    Step("31", "Flux, and the repository that it follows", gitops),
+    Step("32", "container registry", registry),
 )
 LESSONS = tuple(dict.fromkeys(step.lesson for step in STEPS))
 

@@ -1,4 +1,4 @@
-"""What Git says beside what runs: each Kustomization built from the clone and compared by the API server."""
+"""What Git says beside what runs: each Kustomization built from the clone, all compared by the API server."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from labkit.errors import LabError
 from labkit.output import Output
 from labkit.views.table import Row
 
 Kubectl = Callable[..., Output]
+Object = dict[str, Any]
 
 SAME, CHANGED, MISSING = "the same", "differs", "not in the cluster"
+BUILT = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+LABELS = "kustomize.toolkit.fluxcd.io"
+"""Flux labels what it applies with the name and the namespace of the Kustomization."""
 
 
 def rows(kustomizations: Sequence[Mapping[str, Any]], folder: Path, kubectl: Kubectl) -> Iterator[Row]:
@@ -21,23 +26,69 @@ def rows(kustomizations: Sequence[Mapping[str, Any]], folder: Path, kubectl: Kub
     The comparison is the server's: `kubectl diff --server-side` applies without keeping, as Flux does, so defaults
     and fields of other managers are no difference. `kubectl` runs it, and gets `input` and `check`.
     """
+    wanted: dict[str, str] = {}  # title of an object → Kustomization
+    objects: list[Object] = []
     for item in kustomizations:
         name = str((item.get("metadata") or {}).get("name", ""))
-        path = str((item.get("spec") or {}).get("path") or ".").removeprefix("./")
-        built = kubectl(["kustomize", str(folder / path)], check=False)
+        try:
+            built = list(_built(item, folder, kubectl))
+        except LabError as error:
+            yield {"kustomization": name, "object": _path(item), "state": f"does not build: {error.message}"}
+            continue
+        wanted |= {title(obj): name for obj in built}
+        objects += built
+    found = dict(_compared(objects, kubectl)) if objects else {}
+    for what, state in found.items():
+        yield {"kustomization": wanted.get(what, ""), "object": what, "state": state}
+    for name in sorted(set(wanted.values()) - {wanted.get(what, "") for what in found}):
+        yield {"kustomization": name, "object": "all", "state": SAME}
+
+
+def _path(item: Mapping[str, Any]) -> str:
+    return str((item.get("spec") or {}).get("path") or ".").removeprefix("./")
+
+
+def _built(item: Mapping[str, Any], folder: Path, kubectl: Kubectl) -> Iterator[Object]:
+    """The objects of a Kustomization, labelled as Flux labels them. Raises LabError."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    metadata = item.get("metadata") or {}
+    own = {f"{LABELS}/name": metadata.get("name", ""), f"{LABELS}/namespace": metadata.get("namespace", "")}
+    for text in _texts(folder / _path(item), kubectl):
+        for obj in yaml.load_all(text, loader):
+            if isinstance(obj, dict):
+                about = obj.setdefault("metadata", {})
+                about["labels"] = {**(about.get("labels") or {}), **own}
+                yield obj
+
+
+def _texts(folder: Path, kubectl: Kubectl) -> Iterator[str]:
+    """What kustomize makes of a folder; without a kustomization in it, of all that is below, as Flux does."""
+    if not folder.is_dir():
+        raise LabError(f"there is no folder {folder.name}")
+    if any((folder / name).exists() for name in BUILT):
+        built = kubectl(["kustomize", str(folder)], check=False)
         if not built.ok:
-            yield {"kustomization": name, "object": path, "state": f"does not build: {_first(built.stderr)}"}
-            continue
-        words = ["diff", "--server-side", "--force-conflicts", "--field-manager", "kustomize-controller", "-f", "-"]
-        compared = kubectl(words, input=built.stdout, check=False)
-        if compared.returncode > 1:
-            yield {"kustomization": name, "object": path, "state": _first(compared.stderr)}
-            continue
-        found = list(changed(compared.stdout))
-        for what, state in found:
-            yield {"kustomization": name, "object": what, "state": state}
-        if not found:
-            yield {"kustomization": name, "object": "all", "state": SAME}
+            raise LabError((built.stderr.strip().splitlines() or ["no reason given"])[-1])
+        yield built.stdout
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _texts(path, kubectl)
+        elif path.suffix in (".yaml", ".yml"):
+            yield path.read_text(encoding="utf-8")
+
+
+def _compared(objects: Sequence[Object], kubectl: Kubectl) -> Iterator[tuple[str, str]]:
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    words = ["diff", "--server-side", "--force-conflicts", "--field-manager", "kustomize-controller", "-f", "-"]
+    compared = kubectl(words, input=yaml.dump_all(objects, Dumper=dumper), check=False)
+    if compared.returncode > 1:
+        raise LabError(f"the server did not compare: {compared.stderr.strip()}", "kubectl diff")
+    yield from changed(compared.stdout)
 
 
 def changed(text: str) -> Iterator[tuple[str, str]]:
@@ -48,6 +99,13 @@ def changed(text: str) -> Iterator[tuple[str, str]]:
         yield _title(name), MISSING if fresh else CHANGED
 
 
+def title(obj: Mapping[str, Any]) -> str:
+    """Kind and name of an object, with its namespace where it has one."""
+    metadata = obj.get("metadata") or {}
+    where = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    return f"{obj.get('kind')} {where}{metadata.get('name')}"
+
+
 def _title(name: str) -> str:
     """`apps.v1.Deployment.staging.hello` as Deployment staging/hello."""
     found = re.search(r"(?:^|\.)v\d\w*\.([A-Z]\w*)\.([^.]*)\.(.+)$", name)
@@ -55,7 +113,3 @@ def _title(name: str) -> str:
         return name
     kind, namespace, rest = found.groups()
     return f"{kind} {namespace}/{rest}" if namespace else f"{kind} {rest}"
-
-
-def _first(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[0]

@@ -156,14 +156,14 @@ def differs(wanted: Object, live: Object) -> bool:
 def auth_secret(config: Object, parameters: dict[str, str], public: str = "", private: str = "") -> Object | None:
     """The Secret that the source signs in with, or None for one that needs none of the agent's.
 
-    `parameters` are the protected ones; `public` and `private` a key pair made for an SSH address without a key.
+    `parameters` are the protected ones, in base64 as az sends them (az k8s-configuration flux create); `public` and `private` a key pair made for an SSH address without a key.
     """
     spec = config["spec"]
     body = spec[SOURCES[spec["sourceKind"]][2]]
     data: dict[str, str] = {}
     if spec["sourceKind"] == "GitRepository":
         if parameters.get("httpsKey"):
-            data |= {"username": body.get("httpsUser", ""), "password": parameters["httpsKey"]}
+            data |= {"username": body.get("httpsUser", ""), "password": _text(parameters["httpsKey"])}
         if body.get("httpsCACert"):
             data["ca.crt"] = _text(body["httpsCACert"])
         if is_ssh(body["url"]):
@@ -172,7 +172,7 @@ def auth_secret(config: Object, parameters: dict[str, str], public: str = "", pr
             if public:
                 data["identity.pub"] = public
     elif spec["sourceKind"] == "Bucket" and parameters.get("bucketSecretKey"):
-        data |= {"accesskey": body.get("accessKey", ""), "secretkey": parameters["bucketSecretKey"]}
+        data |= {"accesskey": body.get("accessKey", ""), "secretkey": _text(parameters["bucketSecretKey"])}
     if not data or body.get("localAuthRef"):
         return None
     metadata = config["metadata"]

@@ -134,7 +134,7 @@ def test_suspending_a_configuration_suspends_all_of_its_objects() -> None:
 def test_the_secret_of_a_source_has_what_flux_expects() -> None:
     source = {"url": "https://git.example/repo", "httpsUser": "robot", "httpsCACert": base64.b64encode(b"PEM").decode()}
     obj = config(gitRepository=source)
-    secret = objects.auth_secret(obj, {"httpsKey": "token"})
+    secret = objects.auth_secret(obj, {"httpsKey": base64.b64encode(b"token").decode()})
     assert secret is not None
     read = {k: base64.b64decode(v).decode() for k, v in secret["data"].items()}
     assert read == {"username": "robot", "password": "token", "ca.crt": "PEM"}
