@@ -41,7 +41,8 @@ ACCESS = {
     "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
     "RoleBinding": "rbac.authorization.k8s.io/v1",
 }
-SETTLE, WAIT = 3.0, 15.0  # seconds of this machine that first results, and reconciliation, get at least
+SETTLE = 3.0  # seconds of this machine that first results get at least
+WAIT = 120.0  # and reconciliation, unless less was asked for
 AGAIN = 600.0  # seconds after which everything is compared again though nothing changed
 SOON = 0.5
 
@@ -268,7 +269,8 @@ class FluxConfigController(FluxReconciler):
         begun = dt.datetime.fromisoformat(status["lastConfigUpdateTime"].replace("Z", "+00:00"))
         passed = (self.now() - begun).total_seconds()
         if spec.get("waitForReconciliation"):
-            limit = max(WAIT, clock.scaled(_seconds(spec.get("reconciliationWaitDuration") or "")))
+            asked = _seconds(spec.get("reconciliationWaitDuration") or "")
+            limit = patience(asked, clock.scaled(asked))
             done = status["complianceState"] in (compliance.COMPLIANT, compliance.SUSPENDED)
             if not done and passed > limit:
                 status |= {"provisioningState": "Failed", "message": _not_reconciled(status)}
@@ -296,6 +298,14 @@ class FluxConfigController(FluxReconciler):
         synced = (kept.get("status") or {}).get("dataplaneStatus")
         obj["status"] = status | ({"dataplaneStatus": synced} if synced else {})
         await self.save(obj)
+
+
+def patience(asked: float, scaled: float) -> float:
+    """Seconds of this machine that reconciliation may take, of those asked for and what the clock makes of them.
+
+    Flux in the cluster is no part of Azure: its timers are not scaled, and it needs its seconds at any speed.
+    """
+    return max(scaled, min(asked, WAIT))
 
 
 def _seconds(duration: str) -> float:

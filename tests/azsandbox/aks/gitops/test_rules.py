@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from azsandbox.aks.gitops import compliance, facts, objects, release
+from azsandbox.aks.gitops import compliance, controller, facts, objects, release
 from azsandbox.aks.gitops.settings import UnsupportedSetting, parse
 from azsandbox.arm.providers.kubernetesconfiguration import flux_body
 
@@ -220,3 +220,11 @@ def test_statuses_name_who_applied_an_object_and_how_a_release_is() -> None:
 def test_iso_durations_are_read_as_seconds() -> None:
     assert flux_body.duration_seconds("PT1H30M") == 5400
     assert flux_body.duration_seconds("P1DT5S") == 86405
+
+
+@pytest.mark.parametrize(("asked", "scaled", "expected"), [(1800, 9, 120), (60, 0.3, 60), (86400, 432, 432)])
+def test_reconciliation_gets_the_time_that_flux_needs_though_azures_minutes_pass_quickly(
+    asked: float, scaled: float, expected: float
+) -> None:
+    """Flux looks again for what something depends on after 30 seconds of the cluster, at any speed of Azure's clock."""
+    assert controller.patience(asked, scaled) == expected
