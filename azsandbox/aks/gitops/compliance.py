@@ -40,9 +40,13 @@ def state(obj: Object | None) -> str:
     return NON_COMPLIANT if ready["status"] == "False" else PENDING
 
 
-def settled(obj: Object | None) -> bool:
-    """Whether the object's controller has come to a first end with it, good or bad."""
-    return state(obj) not in (PENDING, UNKNOWN)
+def settled(obj: Object | None, source: Object | None = None) -> bool:
+    """Whether the object's controller has come to a first end with it, good or bad.
+
+    A Kustomization that failed for want of an artifact has not, once its source has one.
+    """
+    waits = ((_ready(obj) if obj else None) or {}).get("reason") == "ArtifactFailed" and state(source) == COMPLIANT
+    return state(obj) not in (PENDING, UNKNOWN) and not waits
 
 
 def overall(states: Iterable[str]) -> str:

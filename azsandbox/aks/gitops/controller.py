@@ -41,7 +41,7 @@ ACCESS = {
     "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
     "RoleBinding": "rbac.authorization.k8s.io/v1",
 }
-SETTLE = 3.0  # seconds of this machine that first results get at least
+SETTLE = 10.0  # seconds of this machine that first results get at least
 WAIT = 120.0  # and reconciliation, unless less was asked for
 AGAIN = 600.0  # seconds after which everything is compared again though nothing changed
 SOON = 0.5
@@ -278,7 +278,8 @@ class FluxConfigController(FluxReconciler):
         else:
             limit = max(SETTLE, clock.scaled(facts.seconds("settle")))
             flux = [one for one in wanted if one["kind"] in FOLLOWED]
-            done = passed > limit or all(compliance.settled(self._live(one)) for one in flux)
+            source = next((self._live(one) for one in flux if one["kind"] != "Kustomization"), None)
+            done = passed > limit or all(compliance.settled(self._live(one), source) for one in flux)
         if not done:
             return SOON
         status |= {"provisioningState": "Succeeded", "message": "", "lastSucceededGeneration": generation}

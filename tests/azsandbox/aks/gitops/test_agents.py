@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from azsandbox.aks.gitops import facts, processes, release
+from azsandbox.aks.gitops import controller, facts, processes, release
 from azsandbox.aks.gitops.settings import parse
 from azsandbox.arm import Arm
 from azsandbox.arm.providers.kubernetesconfiguration.data_plane import DataPlane
@@ -98,6 +98,7 @@ async def until(seen: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> N
 @pytest.fixture
 async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
     monkeypatch.setattr(reconcilers, "reconcilers_of", lambda program: [])  # the test is Flux
+    monkeypatch.setattr(controller, "SETTLE", 1.0)
     arm = Arm(Services(Store(None), Clock()))
     await arm.start()
     options = {"profile": "kwok", "flux": FluxRuntime(tmp_path)}
@@ -202,8 +203,6 @@ async def test_changes_reach_the_objects_and_what_was_removed_goes(lab: Lab) -> 
 async def test_waiting_for_reconciliation_fails_the_operation_when_it_takes_too_long(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from azsandbox.aks.gitops import controller
-
     monkeypatch.setattr(controller, "WAIT", 1.5)
     body = git(waitForReconciliation=True, reconciliationWaitDuration="PT1M")
     made = await lab.azure("PUT", "fluxConfigurations/cfg", body)

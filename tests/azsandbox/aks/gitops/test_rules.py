@@ -186,6 +186,15 @@ def test_the_state_of_an_object_is_what_its_ready_condition_says(obj: Object | N
     assert compliance.state(obj) == expected
 
 
+def test_a_kustomization_without_an_artifact_is_settled_only_while_its_source_has_none() -> None:
+    waiting = flux("Kustomization", "False")
+    waiting["status"]["conditions"][0]["reason"] = "ArtifactFailed"
+    assert compliance.settled(waiting, flux("GitRepository", "False"))
+    assert not compliance.settled(waiting, flux("GitRepository", "True"))
+    assert compliance.settled(flux("Kustomization", "False"), flux("GitRepository", "True"))
+    assert not compliance.settled(flux("Kustomization", None), flux("GitRepository", "True"))
+
+
 def test_a_configuration_is_what_the_worst_of_its_objects_is() -> None:
     assert compliance.overall(["Compliant", "Pending", "Non-Compliant"]) == "Non-Compliant"
     assert compliance.overall(["Compliant", "Pending"]) == "Pending"
