@@ -75,10 +75,12 @@ class Fixtures:
         message: str = "change",
         tag: str = "",
         fresh: bool = False,
+        submodules: dict[str, str] | None = None,
     ) -> str:
         """Commits on top of the repository's newest commit, whatever branch that was on; returns the SHA-1.
 
-        `fresh` leaves only `files`. The repository is made at its first commit.
+        `fresh` leaves only `files`; `submodules` are commits by their paths. The repository is made at its first
+        commit.
         """
         bare = self.root / "git" / f"{name}.git"
         with self.lock:
@@ -95,6 +97,7 @@ class Fixtures:
         lines += ["deleteall"] if fresh else []
         lines += [f"D {path}" for path in remove]
         lines += [f"M 100644 inline {path}\n{_data(text)}" for path, text in files.items()]
+        lines += [f"M 160000 {sha} {path}" for path, sha in (submodules or {}).items()]
         lines += [f"reset refs/tags/{tag}\nfrom :1"] if tag else []
         stream = "\n".join([*lines, "get-mark :1", ""])
         out = _git("--git-dir", str(bare), "fast-import", "--quiet", "--force", stdin=stream.encode())
