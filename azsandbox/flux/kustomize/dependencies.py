@@ -46,6 +46,34 @@ async def check(client: KubeClient, obj: Object, revision: str, *, additive: boo
             raise NotReady(f"dependency '{name}' revision is not up to date")
 
 
+def is_settled(obj: Object) -> bool:
+    """Whether a Kustomization is ready, and has said so of what its spec says now."""
+    status = obj.get("status") or {}
+    observed = status.get("observedGeneration") == obj["metadata"]["generation"]
+    return observed and conditions.is_true(obj, conditions.READY)
+
+
+def has_settled(obj: Object, old: Object | None) -> bool:
+    """Whether a change is what others may have waited for: it has become ready, or ready at another revision."""
+    if not is_settled(obj):
+        return False
+    revision = obj["status"].get("lastAppliedRevision")
+    return old is None or not is_settled(old) or old["status"].get("lastAppliedRevision") != revision
+
+
+def waiting_for(obj: Object, others: Iterable[Object]) -> Objects:
+    """Those of `others` that were seen to wait, and depend on `obj`."""
+    metadata = obj["metadata"]
+    found = []
+    for other in others:
+        own = other["metadata"]["namespace"]
+        names = {(d.get("namespace") or own, d["name"]) for d in other["spec"].get("dependsOn") or ()}
+        waits = conditions.reason(other, conditions.READY) == "DependencyNotReady"
+        if waits and (metadata["namespace"], metadata["name"]) in names:
+            found.append(other)
+    return found
+
+
 def _holds(text: str, obj: Object, dependency: Object) -> bool:
     try:
         return dependency_is_ready(text, obj, dependency)

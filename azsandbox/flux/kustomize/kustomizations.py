@@ -128,6 +128,7 @@ class Kustomizations(FluxReconciler):
         artifacts = Artifacts(self.flux.storage, self.namespace)
         self.overlays = Overlays(artifacts, self.client, self.settings, self.namespace, home, variables)
         self._settled: dict[str, Settled] = {}  # by uid
+        self.objects.on_change(self._dependency_changed)
         for kind in ("GitRepository", "OCIRepository", "Bucket", "ExternalArtifact"):
             if kind != "ExternalArtifact" or self.settings.external_artifacts:
                 informers.of(SOURCES, sources.PLURALS[kind]).on_change(self._followed(kind))
@@ -158,6 +159,11 @@ class Kustomizations(FluxReconciler):
             )
 
         return changed
+
+    def _dependency_changed(self, event: str, obj: Object, old: Object | None) -> None:
+        """Those that wait for a Kustomization go on when it is ready; Flux looks again every half a minute."""
+        if dependencies.has_settled(obj, old):
+            self._queue(dependencies.waiting_for(obj, self.objects.list()), obj)
 
     def _configured(self, kind: str) -> Any:
         """Queues the Kustomizations that name a ConfigMap or a Secret which has changed and asks to be followed."""

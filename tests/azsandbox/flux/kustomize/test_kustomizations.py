@@ -250,6 +250,17 @@ async def test_a_circle_of_dependencies_never_becomes_ready(fleet: Fleet) -> Non
     await fleet.ready("one")
 
 
+async def test_one_that_waits_for_another_goes_on_when_that_is_ready(fleet: Fleet) -> None:
+    """Flux would look again after half a minute, which is longer than this test waits."""
+    first = await fleet.push({"a.yaml": config_map("a")})
+    await fleet.create("apps", dependsOn=[{"name": "infrastructure"}])
+    assert "not found" in await fleet.not_ready("DependencyNotReady", "apps")
+    await fleet.create("infrastructure")
+    await fleet.ready("apps", revision=first)
+    second = await fleet.push({"a.yaml": config_map("a", value="new")})
+    await fleet.ready("apps", revision=second)
+
+
 async def test_an_impersonated_account_may_do_what_it_may_do(fleet: Fleet) -> None:
     await fleet.client.create(path("v1", "serviceaccounts", "default"), {"metadata": {"name": "deployer"}})
     await fleet.push({"a.yaml": config_map("a")})
