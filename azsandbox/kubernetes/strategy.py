@@ -304,7 +304,7 @@ def _custom_status(new: Object, old: Object) -> None:
     status, managed = new.get("status"), new["metadata"].get("managedFields")
     has_status = "status" in new
     new.clear()
-    new.update(copy.deepcopy(old))
+    new.update(copy.deepcopy({part: value for part, value in old.items() if part != "status"}))
     if managed is not None:
         new["metadata"]["managedFields"] = managed
     else:

@@ -18,6 +18,7 @@ from azsandbox.kubernetes.schema.structural import (
     LIST_TYPE,
     MAP_TYPE,
     PRESERVE,
+    RULES,
     Schema,
 )
 from azsandbox.kubernetes.validation.errors import Errors, FieldError, forbidden, invalid, not_supported, required
@@ -267,8 +268,8 @@ def _default(schema: Schema, path: str) -> Errors:
 
 def _rules(schema: Schema, path: str) -> Errors:
     found: Errors = []
-    for index, rule in enumerate(schema.get(custom_rules.RULES) or ()):
-        where = f"{path}.{custom_rules.RULES}[{index}]"
+    for index, rule in enumerate(schema.get(RULES) or ()):
+        where = f"{path}.{RULES}[{index}]"
         text = rule.get("rule", "")
         if not text.strip():
             found.append(required(f"{where}.rule", "rule is not specified"))

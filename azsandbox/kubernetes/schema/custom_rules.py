@@ -13,7 +13,7 @@ from typing import Any
 from azsandbox.kubernetes.apply.typed import ABSENT
 from azsandbox.kubernetes.schema.cel import CelError, compiled
 from azsandbox.kubernetes.schema.custom_values import NIL, json_type, old_item
-from azsandbox.kubernetes.schema.structural import EMBEDDED, Schema
+from azsandbox.kubernetes.schema.structural import EMBEDDED, RULES, Schema, below
 from azsandbox.kubernetes.validation.errors import (
     DUPLICATE,
     FORBIDDEN,
@@ -24,7 +24,6 @@ from azsandbox.kubernetes.validation.errors import (
     required,
 )
 
-RULES = "x-kubernetes-validations"
 _VARIABLES = ("self", "oldSelf", "__old", "__hasOld")
 _OPTIONAL = "cel.bind(oldSelf, __hasOld ? optional.of(__old) : optional.none(), %s)"
 _USES_OLD = re.compile(r"\boldSelf\b")
@@ -113,7 +112,7 @@ def validate_rules(
     schema: Schema | None, value: Any, old: Any = ABSENT, path: str = "", root: bool = True
 ) -> list[FieldError]:
     """Errors of the rules of a schema and of all below it. Rules over `oldSelf` run only where there was a value."""
-    if not schema or value is None:
+    if not schema or value is None or not below(schema).rules:
         return []
     found: list[FieldError] = []
     rules = schema.get(RULES)
@@ -126,8 +125,8 @@ def validate_rules(
         for name in sorted(value):
             child = properties.get(name) or (values if isinstance(values, dict) else None)
             if child:
-                below = f"{path}.{name}" if path else name
-                found += validate_rules(child, value[name], olds.get(name, ABSENT), below, False)
+                here = f"{path}.{name}" if path else name
+                found += validate_rules(child, value[name], olds.get(name, ABSENT), here, False)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for index, item in enumerate(value):
             before = old_item(schema, old, index, item)
@@ -137,9 +136,7 @@ def validate_rules(
 
 def has_rules(schema: Any) -> bool:
     """Whether there is a rule anywhere in a schema."""
-    if isinstance(schema, list):
-        return any(map(has_rules, schema))
-    return isinstance(schema, dict) and (bool(schema.get(RULES)) or any(map(has_rules, schema.values())))
+    return below(schema).rules
 
 
 def program(rule: dict[str, Any], text: str) -> Any:

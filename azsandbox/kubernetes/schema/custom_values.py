@@ -13,7 +13,7 @@ from typing import Any
 from azsandbox.kubernetes.apply.typed import ABSENT
 from azsandbox.kubernetes.schema import string_formats
 from azsandbox.kubernetes.schema.json_text import number
-from azsandbox.kubernetes.schema.structural import EMBEDDED, INT_OR_STRING, LIST_KEYS, LIST_TYPE, Schema
+from azsandbox.kubernetes.schema.structural import EMBEDDED, INT_OR_STRING, LIST_KEYS, LIST_TYPE, Schema, below
 from azsandbox.kubernetes.validation.errors import (
     TYPE_INVALID,
     FieldError,
@@ -231,7 +231,7 @@ def _object(schema: Schema, value: dict[str, Any], old: Any, path: str) -> list[
 
 def validate_lists(schema: Schema | None, value: Any, path: str = "") -> list[FieldError]:
     """Elements that occur twice in lists of type set or map."""
-    if not schema:
+    if not schema or not below(schema).lists:
         return []
     found: list[FieldError] = []
     if isinstance(value, dict):
@@ -257,7 +257,7 @@ def validate_lists(schema: Schema | None, value: Any, path: str = "") -> list[Fi
 
 def validate_embedded(schema: Schema | None, value: Any, path: str = "", embedded: bool = False) -> list[FieldError]:
     """Embedded resources need apiVersion and kind."""
-    if not schema:
+    if not schema or not below(schema).embedded:
         return []
     found: list[FieldError] = []
     if isinstance(value, dict):
@@ -267,8 +267,8 @@ def validate_embedded(schema: Schema | None, value: Any, path: str = "", embedde
         for name, item in value.items():
             child = (schema.get("properties") or {}).get(name) or (values if isinstance(values, dict) else None)
             if child:
-                below = f"{path}.{name}" if path else name
-                found += validate_embedded(child, item, below, bool(child.get(EMBEDDED)))
+                here = f"{path}.{name}" if path else name
+                found += validate_embedded(child, item, here, bool(child.get(EMBEDDED)))
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         items = schema["items"]
         for index, item in enumerate(value):

@@ -6,7 +6,7 @@ Source: k8s.io/apiextensions-apiserver, pkg/apiserver/schema (pruning, defaultin
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 from azsandbox.kubernetes.schema import definitions as d
 from azsandbox.kubernetes.schema.decode import convert, zero
@@ -18,6 +18,7 @@ PRESERVE = "x-kubernetes-preserve-unknown-fields"
 EMBEDDED = "x-kubernetes-embedded-resource"
 INT_OR_STRING = "x-kubernetes-int-or-string"
 LIST_TYPE, LIST_KEYS, MAP_TYPE = "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-map-type"
+RULES = "x-kubernetes-validations"
 _IDENTITY = ("apiVersion", "kind", "metadata")
 _KINDS = {"string": d.STRING, "boolean": d.BOOLEAN, "integer": d.INTEGER, "number": d.NUMBER}
 _STRING = Type(d.STRING, go="string")
@@ -76,6 +77,38 @@ def _object(schema: Schema, definitions: Definitions, whole: bool) -> Type:
     return found
 
 
+class Below(NamedTuple):
+    """What there is in a schema or anywhere below it, so that values are not walked for what none of them can have."""
+
+    embedded: bool  # objects within objects
+    lists: bool  # lists whose elements have to differ
+    rules: bool
+
+
+_NOTHING = Below(embedded=False, lists=False, rules=False)
+_known: dict[int, tuple[Any, Below]] = {}  # by identity of the schema, which is kept with it
+_MOST_KNOWN = 100_000
+
+
+def below(schema: Any) -> Below:
+    """What a schema has, found out once. Schemas are not changed once they are served."""
+    if not isinstance(schema, dict) or not schema:
+        return _NOTHING
+    known = _known.get(id(schema))
+    if known is None:
+        children = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
+        inner = [below(child) for child in children]
+        found = Below(
+            bool(schema.get(EMBEDDED)) or any(item.embedded for item in inner),
+            schema.get(LIST_TYPE) in ("map", "set") or any(item.lists for item in inner),
+            bool(schema.get(RULES)) or any(item.rules for item in inner),
+        )
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        known = _known[id(schema)] = (schema, found)
+    return known[1]
+
+
 def prune(schema: Schema | None, value: Any, whole: bool = False, path: str = "") -> list[str]:
     """Drops, in place, the fields that a schema does not know; returns their paths."""
     if schema is None:
@@ -84,8 +117,10 @@ def prune(schema: Schema | None, value: Any, whole: bool = False, path: str = ""
     if isinstance(value, list):
         items = schema.get("items")
         if isinstance(items, dict):
+            whole = bool(items.get(EMBEDDED))
             for index, item in enumerate(value):
-                found += prune(items, item, bool(items.get(EMBEDDED)), f"{path}[{index}]")
+                if isinstance(item, (dict, list)):
+                    found += prune(items, item, whole, f"{path}[{index}]")
         elif not schema.get(PRESERVE):
             found += [
                 unknown for index, item in enumerate(value) for unknown in prune({}, item, False, f"{path}[{index}]")
@@ -96,18 +131,18 @@ def prune(schema: Schema | None, value: Any, whole: bool = False, path: str = ""
     properties = schema.get("properties") or {}
     values = schema.get("additionalProperties")
     preserve = schema.get(PRESERVE)
-    for name in list(value):
-        below = f"{path}.{name}" if path else name
+    for name, item in list(value.items()):
         if whole and name in _IDENTITY:
             continue
-        if name in properties:
-            child = properties[name]
-            found += prune(child, value[name], bool(child.get(EMBEDDED)), below)
-        elif isinstance(values, dict):
-            found += prune(values, value[name], bool(values.get(EMBEDDED)), below)
+        child = properties.get(name)
+        if child is None and isinstance(values, dict):
+            child = values
+        if child is not None:
+            if isinstance(item, (dict, list)):
+                found += prune(child, item, bool(child.get(EMBEDDED)), f"{path}.{name}" if path else name)
         elif not preserve and not values:
             del value[name]
-            found.append(below)
+            found.append(f"{path}.{name}" if path else name)
     return found
 
 
@@ -122,7 +157,7 @@ def apply_defaults(schema: Schema | None, value: Any) -> None:
                 del value[name]
             if name not in value and "default" in child:
                 value[name] = copy.deepcopy(child["default"])
-            if name in value:
+            if isinstance(value.get(name), (dict, list)):
                 apply_defaults(child, value[name])
         values = schema.get("additionalProperties")
         if isinstance(values, dict):
@@ -132,14 +167,16 @@ def apply_defaults(schema: Schema | None, value: Any) -> None:
                         del value[name]
                         continue
                     value[name] = copy.deepcopy(values["default"])
-                apply_defaults(values, value[name])
+                if isinstance(value[name], (dict, list)):
+                    apply_defaults(values, value[name])
     elif isinstance(value, list):
         items = schema.get("items")
         if isinstance(items, dict):
             for index, item in enumerate(value):
                 if item is None and "default" in items and not items.get("nullable"):
                     value[index] = copy.deepcopy(items["default"])
-                apply_defaults(items, value[index])
+                if isinstance(value[index], (dict, list)):
+                    apply_defaults(items, value[index])
 
 
 def has_defaults(schema: Any) -> bool:
@@ -165,6 +202,8 @@ def coerce_metadata(
     Returns the paths of unknown fields. Raises DecodeError for a wrong type.
     """
     found: list[str] = []
+    if not whole and not below(schema).embedded:
+        return found
     if isinstance(obj, list):
         items = (schema or {}).get("items")
         if isinstance(items, dict):
@@ -183,8 +222,8 @@ def coerce_metadata(
     schema = schema or {}
     for name, child in (schema.get("properties") or {}).items():
         if name in obj and not (whole and name in _IDENTITY):
-            below = f"{path}.{name}" if path else name
-            found += coerce_metadata(definitions, child, obj[name], bool(child.get(EMBEDDED)), below)
+            here = f"{path}.{name}" if path else name
+            found += coerce_metadata(definitions, child, obj[name], bool(child.get(EMBEDDED)), here)
     values = schema.get("additionalProperties")
     if isinstance(values, dict):
         for name, item in obj.items():

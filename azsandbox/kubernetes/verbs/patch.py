@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
+
+import orjson
 
 from azsandbox.kubernetes import answers, errors, negotiation, options
 from azsandbox.kubernetes.errors import StatusError
@@ -58,7 +59,7 @@ def _patched(server: ApiServer, request: Request, resource: Resource, media: str
     if media == APPLY:
         return server.apply(request, resource, old)
     assert old is not None
-    new = server.patched(request, resource, media, copy.deepcopy(old))
+    new = server.patched(request, resource, media, orjson.loads(orjson.dumps(old)))  # a copy, faster than copy's
     server.default(resource, new)
     return new
 
