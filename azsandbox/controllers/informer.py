@@ -118,7 +118,7 @@ class Informer:
             except asyncio.CancelledError:
                 raise
             except StatusError as error:
-                await asyncio.sleep(1 if error.code in (404, 405) else PAUSE)  # 404: a CRD that is not there (yet)
+                await asyncio.sleep(1 if error.code in (403, 404, 405) else PAUSE)  # 404: a CRD that is not there (yet)
                 version = ""
             except Exception as error:  # the server is away: try until it is back
                 log.debug("informer %s: %s", self.url, error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import uuid
 from contextvars import ContextVar
@@ -66,10 +65,9 @@ class FluxReconciler(Controller):
         """One reconciliation of an object."""
         _identity.set(str(uuid.uuid4()))
         namespace, name = split_key(key)
-        found = await self.client.find(path(self.api_version, self.resource, namespace, name))
-        if found is None:
+        obj = await self.client.find(path(self.api_version, self.resource, namespace, name))
+        if obj is None:
             return
-        obj = copy.deepcopy(found)
         finalizers = obj["metadata"].get("finalizers") or []
 
         # One that is being deleted is cleared up after, once

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from azsandbox.controllers.client import Object, Objects
+from azsandbox.controllers.client import Object
 from azsandbox.flux.durations import seconds
 from azsandbox.flux.kustomize import decryption
 from azsandbox.flux.kustomize.access import Access
-from azsandbox.flux.kustomize.apply import (
-    SKIPPED,
-    UNCHANGED,
-    Applier,
-    ApplyError,
-    ApplyOptions,
-    Change,
-    owner_labels,
-    prepared,
-)
+from azsandbox.flux.kustomize.apply import SKIPPED, UNCHANGED, Applier, ApplyError, ApplyOptions, Change
 from azsandbox.flux.kustomize.drift import BadRule, IgnoreRules
 from azsandbox.flux.kustomize.field_managers import taken_over
-from azsandbox.flux.kustomize.normalization import normalized
+from azsandbox.flux.kustomize.prepared import Manifest
 from azsandbox.flux.kustomize.settings import Settings, timeout
-from azsandbox.flux.kustomize.settled import Settled
+from azsandbox.flux.kustomize.settled import Cluster, Settled
 from azsandbox.flux.object_refs import ObjectRef
 from azsandbox.flux.waiting import Readers, WaitFailed, wait_until_ready
 
@@ -54,10 +45,11 @@ class Applied:
 
 async def apply(
     obj: Object,
-    manifests: Objects,
+    manifests: list[Manifest],
     to: Access,
     settings: Settings,
     settled: Settled,
+    cluster: Cluster,
     reader: Readers,
     *,
     new: bool,
@@ -66,14 +58,11 @@ async def apply(
 
     Raises ReconciliationFailed.
     """
-    spec, metadata = obj["spec"], obj["metadata"]
-    labels = owner_labels(metadata["name"], metadata["namespace"])
-    objects = [prepared(normalized(item), labels, spec.get("commonMetadata")) for item in manifests]
-    for item in objects:
-        if decryption.is_encrypted_secret(item):
+    spec = obj["spec"]
+    for manifest in manifests:
+        if decryption.is_encrypted_secret(manifest.obj):
             raise ReconciliationFailed(
-                f"{ObjectRef.of(item)} is SOPS encrypted, "
-                "configuring decryption is required for this secret to be reconciled"
+                f"{manifest.ref} is SOPS encrypted, configuring decryption is required for this secret to be reconciled"
             )
     options = ApplyOptions(
         manager=MANAGER,
@@ -94,32 +83,30 @@ async def apply(
         except WaitFailed as error:
             raise ApplyError(str(error)) from None
 
-    selector = ",".join(f"{key}={value}" for key, value in labels.items())
     # A new revision of what was looked at within the interval is about its changes; all else is looked at anew
-    trusted = {}
+    trusted: set[ObjectRef] = set()
     if new and to.own and settled.is_fresh(seconds(spec["interval"])):
-        trusted = await settled.unchanged(objects, to.client, to.mapping, selector)
-    applier = Applier(to.client, to.mapping, options, wait, settled, trusted)
+        trusted = await settled.unchanged(manifests, cluster)
+    applier = Applier(to.client, to.mapping, options, wait, settled, frozenset(trusted))
     try:
-        changes = await applier.apply_staged(objects)
+        changes = await applier.apply_staged(manifests)
     except ApplyError as error:
         done = "".join(f"{line}\n" for line in _changed(applier.changes))
         raise ReconciliationFailed(f"{error}\n{done}") from None
     if not trusted:
         settled.checked()
-    return Applied(changes, _finished(objects))
+    return Applied(changes, _finished(manifests))
 
 
 def _changed(changes: list[Change]) -> list[str]:
     return [str(change) for change in changes if change.action not in (SKIPPED, UNCHANGED)]
 
 
-def _finished(objects: Objects) -> frozenset[ObjectRef]:
+def _finished(manifests: list[Manifest]) -> frozenset[ObjectRef]:
     """Jobs that the cluster deletes once they are done."""
     return frozenset(
-        ObjectRef.of(item)
-        for item in objects
-        if item["kind"] == "Job"
-        and item["apiVersion"].startswith("batch/")
-        and isinstance((item.get("spec") or {}).get("ttlSecondsAfterFinished"), int)
+        manifest.ref
+        for manifest in manifests
+        if (manifest.ref.group, manifest.ref.kind) == ("batch", "Job")
+        and isinstance((manifest.obj.get("spec") or {}).get("ttlSecondsAfterFinished"), int)
     )

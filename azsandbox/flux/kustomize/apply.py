@@ -9,21 +9,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import copy
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from azsandbox.controllers.client import APPLY, JSON_PATCH, KubeClient, Object, Objects
+from azsandbox.controllers.client import APPLY, JSON_PATCH, KubeClient, Object
 from azsandbox.flux.kustomize.drift import IgnoreRules, any_in_metadata
 from azsandbox.flux.kustomize.field_managers import FieldManager, cleanup
-from azsandbox.flux.kustomize.ordering import in_order, version_of
+from azsandbox.flux.kustomize.ordering import order, version_of
+from azsandbox.flux.kustomize.prepared import GROUP, Manifest
 from azsandbox.flux.kustomize.settled import Settled
 from azsandbox.flux.object_refs import ObjectRef, group_of
 from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.kubernetes.errors import StatusError
 
-GROUP = "kustomize.toolkit.fluxcd.io"
 CREATED, CONFIGURED, UNCHANGED, SKIPPED, DELETED = "created", "configured", "unchanged", "skipped", "deleted"
 # Annotations and labels that say how Flux treats an object
 RECONCILE, SSA, FORCE = f"{GROUP}/reconcile", f"{GROUP}/ssa", f"{GROUP}/force"
@@ -71,8 +70,8 @@ class _Plan:
 class Applier:
     """Applies the objects of one Kustomization.
 
-    `settle` remembers what is as it should be; `trusted` are objects of the cluster that are known to be so. `wait`
-    waits for the objects of a stage, and raises ApplyError.
+    `settled` remembers what is as it should be; `trusted` is what is known to be so. `wait` waits for the objects of a
+    stage, and raises ApplyError.
     """
 
     def __init__(
@@ -82,49 +81,52 @@ class Applier:
         options: ApplyOptions,
         wait: Callable[[list[ObjectRef]], Awaitable[None]],
         settled: Settled,
-        trusted: dict[ObjectRef, Object] | None = None,
+        trusted: frozenset[ObjectRef] = frozenset(),
     ) -> None:
         self.client, self.mapping, self.options, self.wait = client, mapping, options, wait
-        self.settled, self.trusted = settled, trusted or {}
+        self.settled, self.trusted = settled, trusted
         self.changes: list[Change] = []  # of the stages that are done
 
-    async def apply_staged(self, objects: Iterable[Object]) -> list[Change]:
+    async def apply_staged(self, manifests: Iterable[Manifest]) -> list[Change]:
         """Applies all stages, and returns what was done in order. Raises ApplyError; `changes` has what was done."""
-        stages: list[Objects] = [[], [], [], []]
-        for obj in objects:
-            stages[_stage(obj, self.options.custom_stage)].append(obj)
+        stages: list[list[Manifest]] = [[], [], [], []]
+        for manifest in sorted(manifests, key=lambda manifest: order(manifest.ref)):
+            stages[_stage(manifest.obj, self.options.custom_stage)].append(manifest)
         for number, stage in enumerate(stages):
             if stage:
-                changes = await self._apply_all(in_order(stage))
+                changes = await self._apply_all(stage)
                 self.changes += changes
                 if number < 2:
                     await self.wait([change.who for change in changes])
         return self.changes
 
-    async def _apply_all(self, objects: Objects) -> list[Change]:
+    async def _apply_all(self, manifests: list[Manifest]) -> list[Change]:
         """Dry runs of all objects, then the applies that are needed, in order."""
         free = asyncio.Semaphore(self.options.concurrency)
 
-        async def planned(obj: Object) -> _Plan:
-            known = self.trusted.get(ObjectRef.of(obj))
-            if known is not None:
-                return _Plan(_change(known, UNCHANGED))
+        async def planned(manifest: Manifest) -> _Plan:
             async with free:
-                return await self._plan(obj)
+                return await self._plan(manifest)
 
-        plans = await _all([planned(obj) for obj in objects])
-        for obj, plan in zip(objects, plans, strict=True):
+        open_ = [manifest for manifest in manifests if manifest.ref not in self.trusted]
+        plans = dict(zip(open_, await _all([planned(manifest) for manifest in open_]), strict=True))
+        for manifest, plan in plans.items():
+            obj = manifest.obj
             if plan.payload is not None:
                 try:
                     answer = await self._patch(plan.payload)
                 except (StatusError, NoMatch) as error:
                     raise ApplyError(_masked(f"{plan.change.who} apply failed: {error}", obj)) from None
-                self.settled.note(ObjectRef.of(obj), obj, answer)
-        return [plan.change for plan in plans]
+                self.settled.note(manifest, answer)
+        return [
+            plans[m].change if m in plans else Change(m.ref, version_of(m.obj["apiVersion"]), UNCHANGED)
+            for m in manifests
+        ]
 
-    async def _plan(self, obj: Object) -> _Plan:
+    async def _plan(self, manifest: Manifest) -> _Plan:
         """Finds out what an apply of an object would do. Raises ApplyError."""
-        self.settled.forget(ObjectRef.of(obj))
+        obj = manifest.obj
+        self.settled.forget(manifest.ref)
         existing, unknown = await self._existing(obj)
         if self._is_skipped(obj, existing):
             return _Plan(_change(existing or obj, SKIPPED))
@@ -146,7 +148,7 @@ class Applier:
         existing, taken = await self._take_over(obj, existing)
         drifted = self.options.ignore.has_drifted(existing, desired)
         if not (taken or drifted):
-            self.settled.note(ObjectRef.of(obj), obj, existing or desired)
+            self.settled.note(manifest, existing or desired)
             return _Plan(_change(desired, UNCHANGED))
         if not desired["metadata"].get("resourceVersion"):
             return _Plan(_change(desired, CREATED), obj)
@@ -297,41 +299,3 @@ async def _all(work: list[Awaitable[_Plan]]) -> list[_Plan]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
-
-
-def owner_labels(name: str, namespace: str) -> dict[str, str]:
-    """The labels of what a Kustomization has applied."""
-    return {f"{GROUP}/name": name, f"{GROUP}/namespace": namespace}
-
-
-def prepared(obj: Object, labels: dict[str, str], common: Object | None) -> Object:
-    """A manifest with the labels of its owner, and spec.commonMetadata over what it has of its own."""
-    own = obj["metadata"].get("labels")
-    found = {**(own if isinstance(own, dict) else {}), **labels, **((common or {}).get("labels") or {})}
-    metadata = {**obj["metadata"], "labels": found}
-    if common and common.get("annotations"):
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), **common["annotations"]}
-    return _without_ca_bundle({**obj, "metadata": metadata})
-
-
-def _without_ca_bundle(obj: Object) -> Object:
-    """A definition without a CA bundle that is none, which an API server from 1.31 on refuses."""
-    if not (obj["kind"] == "CustomResourceDefinition" and obj["apiVersion"].startswith("apiextensions.k8s.io/")):
-        return obj
-    way = ("spec", "conversion", "webhook", "clientConfig")
-    found: Object = obj
-    for part in way:
-        found = found.get(part) if isinstance(found, dict) else None  # type: ignore[assignment]
-    bundle = found.get("caBundle") if isinstance(found, dict) else None
-    if not bundle or b"-----BEGIN CERTIFICATE-----" in _decoded(str(bundle)):
-        return obj
-    result = copy.deepcopy(obj)
-    del result["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"]
-    return result
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return b""

@@ -23,7 +23,7 @@ from azsandbox.flux.kustomize.application import Applied, ReconciliationFailed, 
 from azsandbox.flux.kustomize.inventory import Entry
 from azsandbox.flux.kustomize.overlay import BuildFailed, Built, Overlays
 from azsandbox.flux.kustomize.settings import Settings, retry_interval, timeout
-from azsandbox.flux.kustomize.settled import Settled
+from azsandbox.flux.kustomize.settled import Cluster, Settled
 from azsandbox.flux.kustomize.sources import GROUP, SOURCES, source_of
 from azsandbox.flux.kustomize.status import StatusWriter
 from azsandbox.flux.kustomize.tree import Tree, secure_join
@@ -116,17 +116,18 @@ class Kustomizations(FluxReconciler):
     """Applies what sources have."""
 
     name = "kustomize-controller"
-    user_agent = "gotk-kustomize-controller"  # who writes the status
     api_version, resource, kind = sources.API_VERSION, sources.RESOURCE, "Kustomization"
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)
+        self.client = client.named(f"gotk-{self.name}")  # who writes the status; what is applied is the controller's
         self.settings = Settings.of(Flags(options.get("arguments", ())))
         self.workers = self.settings.concurrent
         self.own = Access(self.client, RestMapping(self.client))
         home, variables = self.flux.folder / "kustomize", self.flux.outbound.variables()
         artifacts = Artifacts(self.flux.storage, self.namespace)
         self.overlays = Overlays(artifacts, self.client, self.settings, self.namespace, home, variables)
+        self.cluster = Cluster(informers, self.own.mapping)
         self._settled: dict[str, Settled] = {}  # by uid
         self.objects.on_change(self._dependency_changed)
         for kind in ("GitRepository", "OCIRepository", "Bucket", "ExternalArtifact"):
@@ -198,7 +199,13 @@ class Kustomizations(FluxReconciler):
 
     async def act(self, obj: Object) -> float | None:
         """Builds and applies; conditions and events say how that went."""
-        begun, writer = time.monotonic(), self._writer(obj)
+        writer = self._writer(obj)
+        try:
+            return await self._act(obj, writer, time.monotonic())
+        finally:
+            writer.close()
+
+    async def _act(self, obj: Object, writer: StatusWriter, begun: float) -> float | None:
         attempt: Attempt | None = None
         after: float | None
         try:
@@ -216,11 +223,7 @@ class Kustomizations(FluxReconciler):
         except Stalled as error:
             after = await self._stalled(obj, attempt, error)
         except Waiting as error:
-            conditions.mark(obj, READY, "False", error.reason, str(error))
-            self.log(obj, error.event or str(error))
-            if error.event and attempt:
-                await self._event(obj, NORMAL, error.event, attempt.revision, attempt.origin)
-            after = error.after
+            after = await self._waiting(obj, attempt, error)
         except Failed as error:
             assert attempt is not None
             after = await self._failed(attempt, error)
@@ -228,16 +231,27 @@ class Kustomizations(FluxReconciler):
         # 4. The result
         await self._finish(obj, writer)
         if conditions.is_true(obj, READY):
-            status = obj["status"]
-            text = (
-                f"Reconciliation finished in {go_duration(time.monotonic() - begun)}, "
-                f"next run in {go_duration(seconds(obj['spec']['interval']))}"
-            )
-            self.log(obj, text, revision=status.get("lastAttemptedRevision", ""))
-            update = {f"{GROUP}/commit_status": "update"}
-            revision, origin = status.get("lastAppliedRevision", ""), status.get("lastAppliedOriginRevision", "")
-            await self._event(obj, NORMAL, text, revision, origin, update)
+            await self._finished(obj, begun)
         return after
+
+    async def _finished(self, obj: Object, begun: float) -> None:
+        """Says that a reconciliation went well."""
+        status = obj["status"]
+        text = (
+            f"Reconciliation finished in {go_duration(time.monotonic() - begun)}, "
+            f"next run in {go_duration(seconds(obj['spec']['interval']))}"
+        )
+        self.log(obj, text, revision=status.get("lastAttemptedRevision", ""))
+        update = {f"{GROUP}/commit_status": "update"}
+        revision, origin = status.get("lastAppliedRevision", ""), status.get("lastAppliedOriginRevision", "")
+        await self._event(obj, NORMAL, text, revision, origin, update)
+
+    async def _waiting(self, obj: Object, attempt: Attempt | None, error: Waiting) -> float | None:
+        conditions.mark(obj, READY, "False", error.reason, str(error))
+        self.log(obj, error.event or str(error))
+        if error.event and attempt:
+            await self._event(obj, NORMAL, error.event, attempt.revision, attempt.origin)
+        return error.after
 
     def _writer(self, obj: Object) -> StatusWriter:
         return StatusWriter(self.client, self.objects.path_of(obj, "status"), obj)
@@ -354,11 +368,11 @@ class Kustomizations(FluxReconciler):
 
         # 1. The manifests of the artifact
         conditions.mark(obj, READY, "Unknown", PROGRESSING, "Reconciliation in progress")
-        await self._progress(attempt, "Fetching manifests")
+        self._progress(attempt, "Fetching manifests")
         root = f"{_ROOT}-{10**9 + secrets.randbelow(9 * 10**9)}"
         tree, folder = await self._manifests(attempt, root)
         status["lastAttemptedRevision"] = attempt.revision
-        await self._progress(attempt, "Building manifests")
+        self._progress(attempt, "Building manifests")
 
         # 2. As whom they are applied, and where
         to = await self._access(obj)
@@ -372,7 +386,7 @@ class Kustomizations(FluxReconciler):
                 raise Stalled(NOT_SUPPORTED, str(error)) from None
 
             # 4. What differs from the cluster is applied
-            await self._progress(attempt, "Detecting drift")
+            self._progress(attempt, "Detecting drift")
             applied = await self._apply(attempt, built, to)
 
             # 5. What was applied is remembered, and what is no longer built is pruned
@@ -395,11 +409,11 @@ class Kustomizations(FluxReconciler):
         conditions.mark(obj, READY, "True", succeeded, f"Applied revision: {attempt.revision}")
         attempt.record(built, succeeded)
 
-    async def _progress(self, attempt: Attempt, what: str) -> None:
+    def _progress(self, attempt: Attempt, what: str) -> None:
         limit = go_duration(timeout(attempt.spec))
         text = f"{what} for revision {attempt.revision} with a timeout of {limit}"
         conditions.mark_reconciling(attempt.obj, PROGRESSING, text)
-        await attempt.writer.write(attempt.obj)
+        attempt.writer.write_soon(attempt.obj)
 
     async def _manifests(self, attempt: Attempt, root: str) -> tuple[Tree, str]:
         """The files of the artifact, and the folder in it that the spec names."""
@@ -430,7 +444,9 @@ class Kustomizations(FluxReconciler):
         obj = attempt.obj
         settled = self._settled.setdefault(obj["metadata"]["uid"], Settled()) if to.own else Settled()
         try:
-            applied = await apply(obj, built.objects, to, self.settings, settled, attempt.reader, new=attempt.is_new)
+            applied = await apply(
+                obj, built.manifests, to, self.settings, settled, self.cluster, attempt.reader, new=attempt.is_new
+            )
         except ReconciliationFailed as error:
             attempt.record(built, "ReconciliationFailed")
             raise Failed("ReconciliationFailed", str(error)) from None

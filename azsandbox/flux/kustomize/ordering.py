@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from azsandbox.controllers.client import Object
 from azsandbox.flux.object_refs import ObjectRef
 
 # fluxcd/pkg/ssa, ReconcileOrder: these first, and those last; between them every other kind by group and name
@@ -23,11 +20,6 @@ _RANKS = {kind: place - len(FIRST) for place, kind in enumerate(FIRST)} | {
 def order(ref: ObjectRef) -> tuple[int, ObjectRef]:
     """Sorts references by the order in which kinds are applied, then by group, kind, namespace and name."""
     return _RANKS.get(ref.kind, 0), ref
-
-
-def in_order(objects: Iterable[Object]) -> list[Object]:
-    """Objects in the order in which they are applied."""
-    return sorted(objects, key=lambda obj: order(ObjectRef.of(obj)))
 
 
 def version_of(api_version: str) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from azsandbox.controllers.client import KubeClient, Object, Objects
+from azsandbox.controllers.client import KubeClient, Object
 from azsandbox.flux.artifacts import Artifacts
 from azsandbox.flux.kustomize import decryption, substitution
 from azsandbox.flux.kustomize.build import Builder, BuildError
 from azsandbox.flux.kustomize.generator import BadKustomization, Generated, generate
 from azsandbox.flux.kustomize.manifest_files import Heads
-from azsandbox.flux.kustomize.manifests import KnownDocuments, is_object, read_objects
+from azsandbox.flux.kustomize.manifests import KnownDocuments, is_object, parse
+from azsandbox.flux.kustomize.prepared import Manifest, Preparation, owner_labels
 from azsandbox.flux.kustomize.settings import Settings, timeout
 from azsandbox.flux.kustomize.tree import Tree
 from azsandbox.kubernetes.schema import yaml_text
@@ -29,10 +30,19 @@ class BuildFailed(Exception):
 
 @dataclass(frozen=True)
 class Built:
-    """The objects of a path, which are shared with later builds, and the digest of their text."""
+    """The manifests of a path, which are shared with later builds, and the digest of their text."""
 
-    objects: Objects
+    manifests: list[Manifest]
     digest: str
+
+
+@dataclass
+class _Kept:
+    """What is kept of one Kustomization's last build."""
+
+    built: KnownDocuments = field(default_factory=KnownDocuments)
+    substituted: KnownDocuments = field(default_factory=KnownDocuments)
+    preparation: Preparation = field(default_factory=Preparation)
 
 
 class Overlays:
@@ -51,7 +61,7 @@ class Overlays:
         self.heads = Heads()
         self.builder = Builder(home, self.heads, variables, remote_bases=not settings.no_remote_bases)
         self._trees: dict[str, Tree] = {}
-        self._documents: dict[str, KnownDocuments] = {}
+        self._kept: dict[str, _Kept] = {}  # by uid
 
     async def tree(self, artifact: Object) -> Tree:
         """The files of an artifact.
@@ -102,9 +112,9 @@ class Overlays:
             raise BuildFailed(f"kustomize build failed: {error}") from None
 
         # What each document is, and what substitution makes of it
-        known = self._documents.setdefault(obj["metadata"]["uid"], KnownDocuments())
+        kept = self._kept.setdefault(obj["metadata"]["uid"], _Kept())
         try:
-            values = await asyncio.to_thread(known.values, documents)
+            values = await asyncio.to_thread(kept.built.values, documents)
         except yaml_text.BadYaml as error:
             raise BuildFailed(f"error converting YAML to JSON: {error}") from None
         for document, value in zip(documents, values, strict=True):
@@ -114,16 +124,21 @@ class Overlays:
             if spec.get("decryption"):
                 decryption.refuse(value)
         if spec.get("postBuild") is not None:
-            documents, values = await self._substituted(obj, documents, values)
+            documents, values = await self._substituted(obj, kept, documents, values)
         digest = hashlib.sha256("---\n".join(documents).encode()).hexdigest()
-        return Built(read_objects(values), f"sha256:{digest}")
+        labels = owner_labels(obj["metadata"]["name"], obj["metadata"]["namespace"])
+        manifests = await asyncio.to_thread(kept.preparation.manifests, values, labels, spec.get("commonMetadata"))
+        return Built(manifests, f"sha256:{digest}")
 
-    async def _substituted(self, obj: Object, documents: list[str], values: list[Any]) -> tuple[list[str], list[Any]]:
+    async def _substituted(
+        self, obj: Object, kept: _Kept, documents: list[str], values: list[Any]
+    ) -> tuple[list[str], list[Any]]:
         """Documents and their values with variables replaced. Raises BuildFailed."""
         post_build = obj["spec"]["postBuild"]
         always = post_build.get("substituteStrategy") == "Always"
         variables: dict[str, str] | None = None
-        texts, found = list(documents), list(values)
+        texts = list(documents)
+        changed: dict[str, str] = {}  # text → what messages call it
         for index, value in enumerate(values):
             if substitution.is_disabled(value):
                 continue
@@ -132,13 +147,21 @@ class Overlays:
                 if variables is None:
                     variables = await substitution.variables(self.client, obj["metadata"]["namespace"], post_build)
                 if variables or always:
-                    texts[index], found[index] = substitution.substituted(
-                        documents[index], variables, strict=self.settings.strict_substitutions
-                    )
+                    strict = self.settings.strict_substitutions
+                    texts[index] = substitution.substituted(documents[index], variables, strict=strict)
+                    changed[texts[index]] = who
             except substitution.PostBuildError as error:
                 raise BuildFailed(f"post build failed for '{who}': {error}") from None
-        return texts, found
+
+        def read(text: str) -> Any:
+            try:
+                return parse(text)
+            except yaml_text.BadYaml as error:
+                what = f"post build failed for '{changed.get(text, '')}': "
+                raise BuildFailed(f"{what}envsubst error: YAMLToJSON: {error}") from None
+
+        return texts, kept.substituted.values(texts, read)
 
     def forget(self, uid: str) -> None:
         """Lets go of what was kept of a Kustomization."""
-        self._documents.pop(uid, None)
+        self._kept.pop(uid, None)

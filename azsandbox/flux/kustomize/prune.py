@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Iterable
 
 from azsandbox.controllers.client import KubeClient
-from azsandbox.flux.kustomize.apply import DELETED, GROUP, RECONCILE, SKIPPED, SSA, Change, owner_labels
+from azsandbox.flux.kustomize.apply import DELETED, RECONCILE, SKIPPED, SSA, Change
 from azsandbox.flux.kustomize.drift import any_in_metadata
 from azsandbox.flux.kustomize.inventory import Entry
 from azsandbox.flux.kustomize.ordering import join_version, order
+from azsandbox.flux.kustomize.prepared import GROUP, owner_labels
 from azsandbox.flux.object_refs import ObjectRef
 from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.kubernetes.errors import StatusError

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from azsandbox.controllers.client import Object
 from azsandbox.flux.kustomize.generator import NAMES, is_local
 from azsandbox.flux.kustomize.tree import Tree
@@ -125,6 +127,10 @@ def _joined(folder: str, path: str) -> str | None:
 
 def _parsed(content: bytes) -> Any:
     try:
+        if content.startswith(b"{"):  # what the generator wrote
+            return orjson.loads(content)
+        return yaml_text.parse(content)[0]
+    except orjson.JSONDecodeError:
         return yaml_text.parse(content)[0]
     except yaml_text.BadYaml:
         return None  # kustomize says so

@@ -7,20 +7,21 @@ so a settled object is trusted for a new revision only, and every reconciliation
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
-from azsandbox.controllers.client import KubeClient, Object, Objects
+from azsandbox.controllers.client import Object
+from azsandbox.controllers.informer import Informer, Informers
+from azsandbox.flux.kustomize.prepared import GROUP, Manifest
 from azsandbox.flux.object_refs import ObjectRef
 from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.kubernetes.errors import StatusError
 
-FEW = 5  # objects of one resource that are asked for one by one
+FEW = 5  # objects of one kind that are asked about one by one
+PATIENCE = 1.0  # seconds for the first list of a kind
 
 
 def fingerprint(obj: Object) -> Any:
@@ -30,14 +31,30 @@ def fingerprint(obj: Object) -> Any:
     return metadata.get("uid"), version, metadata.get("labels") or {}, metadata.get("annotations") or {}
 
 
-def digest(manifest: Object) -> bytes:
-    """A hash of a manifest."""
-    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).digest()
+class Cluster:
+    """What the cluster has of the objects that Kustomizations apply, by a watch for each kind that has many."""
+
+    def __init__(self, informers: Informers, mapping: RestMapping) -> None:
+        self.informers, self.mapping = informers, mapping
+
+    async def objects(self, api_version: str, kind: str) -> Informer | None:
+        """The objects of a kind, or None where they are not to be had."""
+        try:
+            resource = await self.mapping.of(api_version, kind)
+        except (NoMatch, StatusError):
+            return None
+        informer = self.informers.of(api_version, resource.name, labelSelector=f"{GROUP}/name")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await informer.synced.wait()
+        except TimeoutError:
+            return None
+        return informer
 
 
 @dataclass
 class Settled:
-    """Of one Kustomization: by identity, the hash of its manifest and the fingerprint of the cluster's object."""
+    """Of one Kustomization: by object, the hash of its manifest and the fingerprint of what the cluster has."""
 
     _known: dict[ObjectRef, tuple[bytes, Any]] = field(default_factory=dict)
     _checked: float = -1e9  # when every object was last looked at (time.monotonic)
@@ -50,36 +67,26 @@ class Settled:
         """Whether that was less than `seconds` ago."""
         return time.monotonic() - self._checked < seconds
 
-    def note(self, who: ObjectRef, manifest: Object, existing: Object) -> None:
+    def note(self, manifest: Manifest, existing: Object) -> None:
         """The cluster has what the manifest wants."""
-        self._known[who] = digest(manifest), fingerprint(existing)
+        self._known[manifest.ref] = manifest.digest, fingerprint(existing)
 
-    def forget(self, who: ObjectRef) -> None:
+    def forget(self, ref: ObjectRef) -> None:
         """Nothing is known of an object any more."""
-        self._known.pop(who, None)
+        self._known.pop(ref, None)
 
-    async def unchanged(
-        self, manifests: Objects, client: KubeClient, mapping: RestMapping, selector: str
-    ) -> dict[ObjectRef, Object]:
-        """The cluster's objects that are still as they were found, for manifests that are the same too.
-
-        Objects of a kind are read in one list, by the labels (`selector`) that all of them have.
-        """
-        same = [m for m in manifests if self._known.get(ObjectRef.of(m), (b"",))[0] == digest(m)]
-        kinds = Counter((manifest["apiVersion"], manifest["kind"]) for manifest in same)
-        found: dict[ObjectRef, Object] = {}
-        for (api_version, kind), count in kinds.items():
-            if count < FEW:
+    async def unchanged(self, manifests: list[Manifest], cluster: Cluster) -> set[ObjectRef]:
+        """The objects that are as they were found, in the manifests and in the cluster."""
+        same = [m for m in manifests if self._known.get(m.ref, (b"",))[0] == m.digest]
+        found: set[ObjectRef] = set()
+        for (api_version, kind), count in Counter((m.obj["apiVersion"], m.obj["kind"]) for m in same).items():
+            informer = await cluster.objects(api_version, kind) if count >= FEW else None
+            if informer is None:
                 continue
-            try:
-                resource = await mapping.of(api_version, kind)
-                listed = await client.list(resource.path(), labelSelector=selector)
-            except (NoMatch, StatusError):
-                continue  # the apply says what is wrong
-            for item in listed:
-                item.update(apiVersion=api_version, kind=kind)
-                who = ObjectRef.of(item)
-                if who in self._known and self._known[who][1] == fingerprint(item):
-                    found[who] = item
-        wanted = {ObjectRef.of(manifest) for manifest in same}
-        return {who: item for who, item in found.items() if who in wanted}
+            for manifest in same:
+                ref = manifest.ref
+                if manifest.obj["kind"] == kind and manifest.obj["apiVersion"] == api_version:
+                    existing = informer.get(f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name)
+                    if existing is not None and fingerprint(existing) == self._known[ref][1]:
+                        found.add(ref)
+        return found

@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.flux.kustomize.envsubst import BadSubstitution, substitute
-from azsandbox.flux.kustomize.manifests import parse
 from azsandbox.flux.kustomize.ordering import version_of
 from azsandbox.flux.object_refs import group_of
 from azsandbox.kubernetes.errors import StatusError
-from azsandbox.kubernetes.schema import yaml_text
 
 SUBSTITUTE = "kustomize.toolkit.fluxcd.io/substitute"
 _NAME = re.compile(r"[_A-Za-z][_A-Za-z0-9]*")
@@ -61,16 +58,12 @@ def is_disabled(obj: Object) -> bool:
     )
 
 
-def substituted(document: str, values: Mapping[str, str], *, strict: bool) -> tuple[str, Any]:
-    """A document with its variables replaced, and what it is then. Raises PostBuildError."""
+def substituted(document: str, values: Mapping[str, str], *, strict: bool) -> str:
+    """A document with its variables replaced. Raises PostBuildError."""
     for name in values:
         if not _NAME.fullmatch(name):
             raise PostBuildError(f"envsubst error: '{name}' var name is invalid, must match '{_SHOWN_NAME}'")
     try:
-        text = substitute(document, values, strict=strict)
+        return substitute(document, values, strict=strict)
     except BadSubstitution as error:
         raise PostBuildError(f"envsubst error: variable substitution failed: {error}") from None
-    try:
-        return text, parse(text)
-    except yaml_text.BadYaml as error:
-        raise PostBuildError(f"envsubst error: YAMLToJSON: {error}") from None

@@ -145,6 +145,8 @@ async def installed(tmp_path: Path, **options: Any) -> tuple[Cluster, Fleet]:
     for definition in facts.definitions_of("source-controller"):
         await cluster.client.apply(address(definition), definition, "flux")
     await install(cluster.client, components=["kustomize-controller"])
+    for api_version, plural in ((SOURCES, "gitrepositories"), (KUSTOMIZATIONS, "kustomizations")):
+        await until(lambda url=path(api_version, plural): cluster.client.find(url), lambda found: found is not None)
     return cluster, Fleet(cluster.client, runtime)
 
 
