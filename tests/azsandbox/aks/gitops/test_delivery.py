@@ -176,3 +176,37 @@ def test_suspending_in_azure_stops_flux_until_it_is_resumed(delivery: Delivery) 
     assert until(lambda: delivery.data(hello) == {"stage": "two"}, 60)
     delivery.until("paused", lambda p: p["complianceState"] == "Compliant")
     delivery.delete("paused")
+
+
+def test_a_release_of_helm_is_told_with_who_applied_it_and_its_counts(delivery: Delivery) -> None:
+    checkout = Checkout(delivery.sandbox, delivery.folder, "charts")
+    release = {
+        "apiVersion": "helm.toolkit.fluxcd.io/v2",
+        "kind": "HelmRelease",
+        "metadata": {"name": "web", "namespace": "charts"},
+        "spec": {
+            "interval": "10m",
+            "chart": {"spec": {"chart": "./web", "sourceRef": {"kind": "GitRepository", "name": "charts"}}},
+            "values": {"stage": "helm"},
+        },
+    }
+    template = SETTINGS.replace("hello, namespace: web", "hello").replace("'${stage}'", "{{ .Values.stage }}")
+    files = {"Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n", "templates/settings.yaml": template}
+    checkout.push({f"web/{name}": text for name, text in files.items()} | {"releases/web.yaml": json.dumps(release)})
+    kustomizations = {"all": {"path": "./releases", "prune": True, "wait": True}}
+    delivery.follow("charts", checkout, {"namespace": "charts", "kustomizations": kustomizations})
+    properties = delivery.until("charts", lambda p: p["complianceState"] == "Compliant" and len(p["statuses"]) == 3)
+    (told,) = [status for status in properties["statuses"] if status["kind"] == "HelmRelease"]
+    assert (told["name"], told["namespace"], told["complianceState"]) == ("web", "charts", "Compliant")
+    assert told["appliedBy"] == {"name": "charts-all", "namespace": "charts"}
+    assert told["helmReleaseProperties"] == {
+        "lastRevisionApplied": 1,
+        "helmChartRef": {"name": "charts-web", "namespace": "charts"},
+        "failureCount": 0,
+        "installFailureCount": 0,
+        "upgradeFailureCount": 0,
+    }
+    hello = "/api/v1/namespaces/charts/configmaps/hello"
+    assert delivery.data(hello) == {"stage": "helm"}
+    delivery.delete("charts")
+    assert until(lambda: delivery.data(hello) == 404)
