@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
-from labkit.azure import cluster, network, node_pools, resource_group, steps, workspace
+from labkit.azure import cluster, gitops, network, node_pools, resource_group, steps, workspace
 from labkit.checks import catalogue
 from labkit.checks.core import Status, run
 from labkit.errors import LessonError
@@ -66,6 +67,28 @@ def test_a_cluster_that_is_written_again_keeps_its_pools() -> None:
     mine = [ManagedClusterAgentPoolProfile(name="mine", mode="System")]
     body = cluster.body(SUBSCRIPTION, "tenant", Settings(), mine).as_dict()
     assert [pool["name"] for pool in body["properties"]["agentPoolProfiles"]] == ["mine"]
+
+
+def test_the_extension_passes_the_check_of_it() -> None:
+    made = gitops.extension().as_dict()
+    seen = evidence(Settings())
+    answer = seen.sources["extensions"][0]
+    answer["properties"] |= {key: value for key, value in made["properties"].items() if key != "version"}
+    assert made["identity"] == {"type": "SystemAssigned"}
+    for name in ("gitops.extension-health", "gitops.tenancy-lockdown"):
+        (check,) = [check for check in catalogue.select() if check.id == name]
+        assert run(check, seen).status is Status.PASS, name
+
+
+def test_the_configuration_follows_the_folder_of_the_cluster_and_shows_no_token() -> None:
+    body = gitops.configuration(Settings(), "ghp_secret").as_dict()["properties"]
+    assert body["gitRepository"]["url"] == "https://github.com/contoso/aks-baseline-clusters"
+    assert body["gitRepository"]["repositoryRef"] == {"branch": "main"}
+    (kustomization,) = body["kustomizations"].values()
+    assert (kustomization["path"], kustomization["prune"]) == ("./clusters/aks-baseline", True)
+    # az and the agent have protected settings in base64, and Azure shows none of them again.
+    assert body.pop("configurationProtectedSettings") == {"httpsKey": base64.b64encode(b"ghp_secret").decode()}
+    assert "ghp_secret" not in str(body)
 
 
 class Module:

@@ -156,7 +156,8 @@ def differs(wanted: Object, live: Object) -> bool:
 def auth_secret(config: Object, parameters: dict[str, str], public: str = "", private: str = "") -> Object | None:
     """The Secret that the source signs in with, or None for one that needs none of the agent's.
 
-    `parameters` are the protected ones, in base64 as az sends them (az k8s-configuration flux create); `public` and `private` a key pair made for an SSH address without a key.
+    `parameters` are the protected ones, in base64 as `az k8s-configuration flux create` sends them; `public` and
+    `private` are a key pair made for an SSH address without a key.
     """
     spec = config["spec"]
     body = spec[SOURCES[spec["sourceKind"]][2]]
