@@ -63,6 +63,10 @@ class Cluster:
         """What its controllers are given."""
         return dict(self._options)
 
+    def listed(self, api_version: str, resource: str) -> list[dict[str, Any]]:
+        """Objects of a kind as its controllers' watches have them; none while they do not run."""
+        return self._informers.of(api_version, resource).list() if self._informers is not None else []
+
     def add(self, controller: type[Controller], **options: Any) -> None:
         """One more controller, and options for it; before the cluster starts."""
         self._controllers = [*self._controllers, controller]

@@ -160,6 +160,10 @@ class Clusters:
         """A cluster that runs, or None."""
         return self._running.get(cluster_id)
 
+    def running(self) -> list[Cluster]:
+        """All clusters that run."""
+        return list(self._running.values())
+
     def exists(self, cluster_id: str) -> bool:
         """Whether a cluster is there, running or not."""
         return self._record(cluster_id) is not None

@@ -38,6 +38,7 @@ class Dispatch:
     def __init__(self) -> None:
         self._exact: dict[str, App] = {}
         self._suffixes: dict[str, App] = {}
+        self._finders: list[Callable[[str], App | None]] = []
 
     def serve(self, pattern: str, app: App) -> None:
         """Has `app` answer for `pattern`: a host name, or `*.suffix` for all below one."""
@@ -47,12 +48,17 @@ class Dispatch:
         else:
             self._exact[pattern] = app
 
+    def ask(self, find: Callable[[str], App | None]) -> None:
+        """Has `find` say who answers for a host that nobody was entered for."""
+        self._finders.append(find)
+
     def owner(self, host: str) -> App | None:
         """The application for a host name without port, or None."""
         host = host.lower().rstrip(".")
         if host in self._exact:
             return self._exact[host]
-        return next((app for suffix, app in self._suffixes.items() if host.endswith(suffix)), None)
+        entered = next((app for suffix, app in self._suffixes.items() if host.endswith(suffix)), None)
+        return entered or next((app for find in self._finders if (app := find(host)) is not None), None)
 
     def patterns(self) -> list[str]:
         """All names that are served, sorted."""

@@ -275,12 +275,21 @@ class Host:
             self.dispatch.serve(name, all_of_them)
         for name in GIT_HOSTS:
             self.dispatch.serve(name, git)
+        self.dispatch.ask(self._public_address)
         self.dispatch.serve("management.azure.com", arm)
         for name in ("login.microsoftonline.com", "graph.microsoft.com", "169.254.169.254"):
             self.dispatch.serve(name, entra)
         self.dispatch.serve("*.azurecr.io", registry)
         for name in PUBLIC_REGISTRIES:
             self.dispatch.serve(name, public)
+
+    def _public_address(self, host: str) -> App | None:
+        """What answers at an address that a Service of a cluster was given."""
+        if self._clusters is None:
+            return None
+        from azsandbox.public_addresses import PublicAddresses
+
+        return PublicAddresses(self._clusters.running).find(host)
 
     # --- listening
 

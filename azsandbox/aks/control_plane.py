@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,15 @@ def options(stored: Stored) -> dict[str, Any]:
         "pod_cidr": profile.get("podCidr", ""),
         "location": stored.body["location"],
         "resource_id": stored.id,
+        "load_balancer_ranges": {"public": _public_range(stored)},
     }
+
+
+def _public_range(stored: Stored) -> str:
+    """Where the addresses of public LoadBalancer Services are from: a range of the cluster's own, the same at each
+    start. It is the sandbox's choice; Azure gives any of its addresses."""
+    digest = hashlib.sha256(f"{key(stored)}/services".encode()).digest()
+    return f"20.{digest[0]}.{digest[1]}.0/24"
 
 
 async def ensure(arm: Any, stored: Stored) -> Cluster:
