@@ -38,11 +38,9 @@ async def check(client: KubeClient, obj: Object, revision: str, *, additive: boo
                 raise NotReady(f"dependency '{name}' is not ready according to readyExpr eval")
             if not additive:
                 continue
-        status = dependency.get("status") or {}
-        observed = status.get("observedGeneration") == dependency["metadata"]["generation"]
-        if not (observed and conditions.is_true(dependency, conditions.READY)):
+        if not is_settled(dependency):
             raise NotReady(f"dependency '{name}' is not ready")
-        if source_of(dependency) == source_of(obj) and status.get("lastAppliedRevision") != revision:
+        if source_of(dependency) == source_of(obj) and dependency["status"].get("lastAppliedRevision") != revision:
             raise NotReady(f"dependency '{name}' revision is not up to date")
 
 
@@ -61,6 +59,11 @@ def has_settled(obj: Object, old: Object | None) -> bool:
     return old is None or not is_settled(old) or old["status"].get("lastAppliedRevision") != revision
 
 
+def is_waiting(obj: Object) -> bool:
+    """Whether a Kustomization was last seen to wait for another."""
+    return conditions.reason(obj, conditions.READY) == "DependencyNotReady"
+
+
 def waiting_for(obj: Object, others: Iterable[Object]) -> Objects:
     """Those of `others` that were seen to wait, and depend on `obj`."""
     metadata = obj["metadata"]
@@ -68,8 +71,7 @@ def waiting_for(obj: Object, others: Iterable[Object]) -> Objects:
     for other in others:
         own = other["metadata"]["namespace"]
         names = {(d.get("namespace") or own, d["name"]) for d in other["spec"].get("dependsOn") or ()}
-        waits = conditions.reason(other, conditions.READY) == "DependencyNotReady"
-        if waits and (metadata["namespace"], metadata["name"]) in names:
+        if is_waiting(other) and (metadata["namespace"], metadata["name"]) in names:
             found.append(other)
     return found
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from azsandbox.controllers.client import KubeClient, Object, Objects, path
-from azsandbox.controllers.informer import Informers, key_of
+from azsandbox.controllers.informer import Informers
 from azsandbox.flux import conditions
 from azsandbox.flux.artifacts import Artifacts
 from azsandbox.flux.conditions import READY, RECONCILING
@@ -16,10 +15,10 @@ from azsandbox.flux.durations import go_duration, seconds
 from azsandbox.flux.events import NORMAL, WARNING
 from azsandbox.flux.expressions import BadExpression, HealthChecks
 from azsandbox.flux.flags import Flags
-from azsandbox.flux.kstatus import Rule, completed_job
-from azsandbox.flux.kustomize import access, decryption, dependencies, history, inventory, prune, sources
+from azsandbox.flux.kustomize import access, decryption, dependencies, inventory, prune, sources
 from azsandbox.flux.kustomize.access import Access
 from azsandbox.flux.kustomize.application import Applied, ReconciliationFailed, apply
+from azsandbox.flux.kustomize.attempt import Attempt, Failed, Stalled, Waiting
 from azsandbox.flux.kustomize.inventory import Entry
 from azsandbox.flux.kustomize.overlay import BuildFailed, Built, Overlays
 from azsandbox.flux.kustomize.settings import Settings, retry_interval, timeout
@@ -27,6 +26,7 @@ from azsandbox.flux.kustomize.settled import Cluster, Settled
 from azsandbox.flux.kustomize.sources import GROUP, SOURCES, source_of
 from azsandbox.flux.kustomize.status import StatusWriter
 from azsandbox.flux.kustomize.tree import Tree, secure_join
+from azsandbox.flux.kustomize.triggers import Triggers
 from azsandbox.flux.object_refs import ObjectRef, group_of
 from azsandbox.flux.reconciler import NEVER, FluxReconciler
 from azsandbox.flux.rest_mapping import RestMapping
@@ -38,78 +38,6 @@ PROGRESSING, PROGRESSING_WITH_RETRY = "Progressing", "ProgressingWithRetry"
 NOT_SUPPORTED = "NotSupportedInSandbox"
 _ROOT = "/tmp/kustomization"  # noqa: S108 - what messages call an artifact's folder; nothing is written there
 _TERMINAL = "Reconciliation failed terminally due to configuration error"
-
-
-class Failed(Exception):
-    """A reconciliation that failed, and is tried again after the retry interval."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class Stalled(Exception):
-    """A reconciliation that fails until the spec changes. `observed` where Flux takes note of the generation."""
-
-    def __init__(self, reason: str, message: str, *, observed: bool = True) -> None:
-        super().__init__(message)
-        self.reason, self.observed = reason, observed
-
-
-class Waiting(Exception):
-    """A source or a dependency that is not there yet: looked at again after `after` seconds, None for a growing delay.
-
-    `event` is what is said about it, if anything.
-    """
-
-    def __init__(self, reason: str, message: str, after: float | None, event: str = "") -> None:
-        super().__init__(message)
-        self.reason, self.after, self.event = reason, after, event
-
-
-@dataclass
-class Attempt:
-    """One reconciliation: its object, where its status is written, and the artifact that is applied."""
-
-    obj: Object
-    writer: StatusWriter
-    begun: float
-    health_checks: HealthChecks
-    artifact: Object
-
-    @property
-    def spec(self) -> Object:
-        spec: Object = self.obj["spec"]
-        return spec
-
-    @property
-    def status(self) -> Object:
-        status: Object = self.obj.setdefault("status", {})
-        return status
-
-    @property
-    def revision(self) -> str:
-        return str(self.artifact["revision"])
-
-    @property
-    def origin(self) -> str:
-        return sources.origin_of(self.artifact)
-
-    def reader(self, group: str, kind: str) -> Rule | None:
-        """How the status of a kind is read: a Job must complete, and some have expressions of their own."""
-        if (group, kind) == ("batch", "Job"):
-            return completed_job
-        return self.health_checks.rule(group, kind)
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the revision is another than the last that was applied."""
-        return bool(self.status.get("lastAppliedRevision") != self.revision)
-
-    def record(self, built: Built, reason: str) -> None:
-        """Notes in the history how it ended."""
-        metadata = {"revision": self.revision} | ({"originRevision": self.origin} if self.origin else {})
-        history.record(self.status, built.digest, time.monotonic() - self.begun, reason, metadata)
 
 
 class Kustomizations(FluxReconciler):
@@ -129,66 +57,7 @@ class Kustomizations(FluxReconciler):
         self.overlays = Overlays(artifacts, self.client, self.settings, self.namespace, home, variables)
         self.cluster = Cluster(informers, self.own.mapping)
         self._settled: dict[str, Settled] = {}  # by uid
-        self.objects.on_change(self._dependency_changed)
-        for kind in ("GitRepository", "OCIRepository", "Bucket", "ExternalArtifact"):
-            if kind != "ExternalArtifact" or self.settings.external_artifacts:
-                informers.of(SOURCES, sources.PLURALS[kind]).on_change(self._followed(kind))
-        for kind, plural in (("ConfigMap", "configmaps"), ("Secret", "secrets")):
-            if self.settings.watch_configs:
-                informers.of("v1", plural, labelSelector=self.settings.watch_configs).on_change(self._configured(kind))
-
-    # --- what else asks for a reconciliation
-
-    def _followed(self, source_kind: str) -> Any:
-        """Queues the Kustomizations of a source that has a new revision."""
-
-        def changed(event: str, source: Object, old: Object | None) -> None:
-            artifact, before = sources.artifact_of(source), sources.artifact_of(old or {})
-            if artifact is None:
-                return
-            if event == "MODIFIED" and before is not None and before["revision"] == artifact["revision"]:
-                return
-            metadata = source["metadata"]
-            where = sources.Source(source_kind, metadata["namespace"], metadata["name"])
-            self._queue(
-                [
-                    obj
-                    for obj in self.objects.list()
-                    if source_of(obj) == where and not _is_at(obj, artifact["revision"])
-                ],
-                source,
-            )
-
-        return changed
-
-    def _dependency_changed(self, event: str, obj: Object, old: Object | None) -> None:
-        """Those that wait for a Kustomization go on when it is ready; Flux looks again every half a minute."""
-        if dependencies.has_settled(obj, old):
-            self._queue(dependencies.waiting_for(obj, self.objects.list()), obj)
-
-    def _configured(self, kind: str) -> Any:
-        """Queues the Kustomizations that name a ConfigMap or a Secret which has changed and asks to be followed."""
-
-        def changed(event: str, config: Object, old: Object | None) -> None:
-            metadata = config["metadata"]
-            self._queue(
-                [
-                    obj
-                    for obj in self.objects.list(metadata["namespace"])
-                    if metadata["name"] in _names_of(obj["spec"], kind)
-                ],
-                config,
-            )
-
-        return changed
-
-    def _queue(self, objects: Objects, cause: Object) -> None:
-        """Queues objects, each after those that it depends on."""
-        try:
-            for obj in dependencies.sorted_by_dependency(objects):
-                self.queue.add(key_of(obj))
-        except ValueError as error:
-            self.log(cause, "failed to sort dependencies for revision change", "error", error=str(error))
+        Triggers(self.objects, self.queue, self.log).follow(informers, self.settings)
 
     # --- a reconciliation
 
@@ -540,25 +409,6 @@ class Kustomizations(FluxReconciler):
             await self._event(obj, WARNING, text, revision, origin)
         finally:
             await to.close()
-
-
-def _is_at(obj: Object, revision: str) -> bool:
-    """Whether a Kustomization is at a revision already, or on its way to it."""
-    status = obj.get("status") or {}
-    busy = conditions.is_true(obj, READY) or conditions.is_true(obj, RECONCILING)
-    return busy and bool(status.get("lastAttemptedRevision") == revision)
-
-
-def _names_of(spec: Object, kind: str) -> set[str]:
-    """The ConfigMaps or Secrets that a spec names."""
-    references = (spec.get("postBuild") or {}).get("substituteFrom") or []
-    found = {reference["name"] for reference in references if reference["kind"] == kind}
-    field = "configMapRef" if kind == "ConfigMap" else "secretRef"
-    for part in ("kubeConfig", *(("decryption",) if kind == "Secret" else ())):
-        named = ((spec.get(part) or {}).get(field) or {}).get("name")
-        if named:
-            found.add(named)
-    return found
 
 
 def _references(checks: Objects) -> list[ObjectRef]:
