@@ -14,7 +14,7 @@ from azsandbox.commands import CommandError
 def define(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     parser.add_argument("--kubeconfig", required=True, metavar="FILE", help="where to write the kubeconfig")
-    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="how many nodes (default 1)")
+    parser.add_argument("--nodes", type=int, default=3, metavar="N", help="how many nodes (default 3)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--no-controllers", action="store_true", help="only the API server: nothing schedules or runs")
     parser.add_argument("--flux", action="store_true", help="with Flux installed: its definitions and controllers")

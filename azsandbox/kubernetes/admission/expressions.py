@@ -5,44 +5,32 @@ Variables: k8s.io/apiserver, package admission/plugin/cel.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
-
-from cel_expr_python import cel
-from cel_expr_python.ext import ext_math, ext_optional, ext_strings
 
 from azsandbox.kubernetes.admission.attributes import Attributes
 from azsandbox.kubernetes.admission.chain import Reader
+from azsandbox.kubernetes.authz import Question
+from azsandbox.kubernetes.request import User
+from azsandbox.kubernetes.schema import cel, cel_authorizer
 
-NAMES = ("object", "oldObject", "request", "params", "namespaceObject", "variables", "authorizer")
-
-
-class CompileError(Exception):
-    """An expression is not CEL, or names what is not there."""
+_REQUEST_RESOURCE = "authorizer.requestResource"
+_NAMES = ("object", "oldObject", "request", "params", "namespaceObject", "variables", "authorizer", _REQUEST_RESOURCE)
 
 
 class EvaluationError(Exception):
     """An expression failed at work, as by a missing key."""
 
 
-@lru_cache(16)
-def _environment(names: tuple[str, ...]) -> Any:
-    variables = dict.fromkeys(names, cel.Type.DYN)
-    return cel.NewEnv(
-        variables=variables, extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings(), ext_math.ExtMath()]
-    )
+@dataclass(frozen=True)
+class Scope:
+    """What expressions can read of a request, and who answers what they ask about rights."""
+
+    values: dict[str, Any]
+    answer: cel_authorizer.Answer
 
 
-@lru_cache(1024)
-def compiled(expression: str, names: tuple[str, ...] = NAMES) -> Any:
-    """An expression over some variables, ready to be evaluated. Raises CompileError."""
-    try:
-        return _environment(names).compile(expression)
-    except Exception as error:
-        raise CompileError(str(error)) from None
-
-
-def variables(attrs: Attributes, server: Reader, params: Any = None) -> dict[str, Any]:
+def scope(attrs: Attributes, server: Reader, params: Any = None) -> Scope:
     """What expressions can read of a request."""
     namespace = None
     if attrs.namespace and not attrs.of("", "Namespace"):
@@ -64,38 +52,53 @@ def variables(attrs: Attributes, server: Reader, params: Any = None) -> dict[str
         "dryRun": attrs.dry_run,
         "options": attrs.options,
     }
-    return {
+    values = {
         "object": attrs.obj,
         "oldObject": attrs.old,
         "request": request,
         "params": params,
         "namespaceObject": namespace,
         "variables": {},
-        "authorizer": None,
+        "authorizer": cel_authorizer.AUTHORIZER,
+        _REQUEST_RESOURCE: cel_authorizer.resource_check(
+            resource.group, resource.name, attrs.subresource, attrs.namespace, attrs.name
+        ),
     }
+    return Scope(values, _answer(attrs.user, server))
 
 
-def evaluate(expression: str, scope: dict[str, Any]) -> Any:
+def _answer(user: User, server: Reader) -> cel_authorizer.Answer:
+    def answer(check: cel_authorizer.Check) -> tuple[bool, str]:
+        who = _service_account(check.user) if check.user else user
+        question = Question(
+            who,
+            check.verb,
+            group=check.group,
+            resource=check.resource,
+            subresource=check.subresource,
+            namespace=check.namespace,
+            name=check.name,
+            path=check.path,
+        )
+        decision = server.authorization.decide(question)
+        return decision.allowed, decision.reason
+
+    return answer
+
+
+def _service_account(name: str) -> User:
+    namespace = name.split(":")[2]
+    return User(name, ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"))
+
+
+def evaluate(expression: str, scope: Scope) -> Any:
     """The value of an expression as plain data. Raises EvaluationError, also for what cannot be compiled."""
     try:
-        program = compiled(expression)
-    except CompileError as error:
+        program = cel.compiled(expression, _NAMES)
+    except cel.CelError as error:
         raise EvaluationError(f"compilation failed: {error}") from None
     try:
-        value = program.eval(data=scope)
-        if value.type() == cel.Type.ERROR:
-            raise EvaluationError(_message(value.plain_value()))
-        return value.plain_value()
-    except EvaluationError:
-        raise
-    except Exception as error:
-        raise EvaluationError(_message(error)) from None
-
-
-def _message(error: Any) -> str:
-    """The engine's words as cel-go has them."""
-    text = str(error)
-    _, found, rest = text.partition("Key not found in map : ")
-    if found:
-        return f"no such key: {rest.strip().strip(chr(34))}"
-    return text
+        with cel_authorizer.asking(scope.answer):
+            return program.run(scope.values)
+    except cel.CelError as error:
+        raise EvaluationError(str(error)) from None

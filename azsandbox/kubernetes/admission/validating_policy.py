@@ -106,7 +106,7 @@ class ValidatingAdmissionPolicy(Plugin):
     def _violations(self, attrs: Attributes, spec: Object, param: Any) -> list[tuple[str, str]]:
         """Messages and reasons of the rules that do not hold. Errors count by the failure policy."""
         fails = (spec.get("failurePolicy") or "Fail") == "Fail"
-        scope = expressions.variables(attrs, self.server, param)
+        scope = expressions.scope(attrs, self.server, param)
         for condition in spec.get("matchConditions") or []:
             try:
                 if expressions.evaluate(condition.get("expression") or "", scope) is not True:
@@ -116,7 +116,9 @@ class ValidatingAdmissionPolicy(Plugin):
                 return [(text, "")] if fails else []
         for variable in spec.get("variables") or []:
             try:
-                scope["variables"][variable["name"]] = expressions.evaluate(variable.get("expression") or "", scope)
+                scope.values["variables"][variable["name"]] = expressions.evaluate(
+                    variable.get("expression") or "", scope
+                )
             except expressions.EvaluationError:
                 continue  # the rules that read it fail in its place
         found = []
@@ -131,7 +133,7 @@ class ValidatingAdmissionPolicy(Plugin):
         return found
 
 
-def _message(rule: Object, expression: str, scope: dict[str, Any]) -> str:
+def _message(rule: Object, expression: str, scope: expressions.Scope) -> str:
     if rule.get("messageExpression"):
         try:
             said = expressions.evaluate(rule["messageExpression"], scope)

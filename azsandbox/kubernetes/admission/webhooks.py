@@ -77,7 +77,7 @@ class _Webhooks(Plugin):
         conditions = webhook.get("matchConditions") or []
         if not conditions:
             return True
-        scope = expressions.variables(attrs, self.server)
+        scope = expressions.scope(attrs, self.server)
         for condition in conditions:
             try:
                 if expressions.evaluate(condition.get("expression") or "", scope) is not True:

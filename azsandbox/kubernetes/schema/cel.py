@@ -1,20 +1,16 @@
 """CEL: expressions compiled and run, with the functions that Kubernetes adds to the language.
 
-The engine is loaded when the first expression is met. Functions: k8s.io/apiserver, pkg/cel/library.
+The engine is loaded when the first expression is met.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
-import itertools
 import re
-import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
-from azsandbox.kubernetes.quantity import Quantity
+from azsandbox.kubernetes.schema.cel_functions import functions
 
 
 class CelError(Exception):
@@ -49,8 +45,69 @@ def compiled(text: str, variables: tuple[str, ...]) -> Program:
         raise CelError(_compile_words(str(error))) from None
 
 
+@lru_cache(maxsize=2048)
+def checked(text: str, variables: tuple[str, ...]) -> str:
+    """The type that an expression gives, in cel-go's words. Raises CelError with the compiler's.
+
+    `authorizer` and `authorizer.requestResource` among the variables have the types of Kubernetes, others any.
+    """
+    try:
+        kind = str(_environment(variables, typed=True).compile(text).return_type())
+    except RuntimeError as error:
+        raise CelError(_as_cel_go(_compile_words(str(error)), text, variables)) from None
+    return (
+        re.sub(r"\b[A-Z_]+\b", lambda found: _TYPES.get(found.group(), found.group()), kind)
+        .replace("<", "(")
+        .replace(">", ")")
+    )
+
+
+_TYPES = {
+    "BOOL": "bool",
+    "BYTES": "bytes",
+    "DOUBLE": "double",
+    "DURATION": "google.protobuf.Duration",
+    "DYN": "dyn",
+    "INT": "int",
+    "LIST": "list",
+    "MAP": "map",
+    "NULL": "null_type",
+    "STRING": "string",
+    "TIMESTAMP": "google.protobuf.Timestamp",
+    "TYPE": "type",
+    "UINT": "uint",
+}
+_UNDECLARED = re.compile(
+    r"(ERROR: <input>:(\d+):)(\d+)(: undeclared reference to ')([\w.]+)(' \(in container ''\)\n \| .*\n \| )(\.*)\^"
+)
+
+
+def _as_cel_go(message: str, text: str, variables: tuple[str, ...]) -> str:
+    """The C++ compiler's message as cel-go says it: of an unknown `a.b.c` that names `a` at its own place."""
+    lines = text.split("\n")
+
+    def rewrite(found: re.Match[str]) -> str:
+        start, line, column, middle, name, rest, _ = found.groups()
+        first, dot, _ = name.partition(".")
+        if not dot or first in variables:
+            return found.group()
+        at = lines[int(line) - 1].rfind(first, 0, int(column))
+        if at < 0:
+            return found.group()
+        return f"{start}{at + 1}{middle}{first}{rest}{'.' * at}^"
+
+    return _UNDECLARED.sub(rewrite, message)
+
+
 def _compile_words(message: str) -> str:
-    return re.sub(r"^[A-Z_]+: ", "", message).removesuffix(" [INVALID_ARGUMENT]")
+    text = re.sub(r"^[A-Z_]+: ", "", message).removesuffix(" [INVALID_ARGUMENT]").replace(r"'\u003F'", "'?'")
+    return _FOLLOWING.sub("", text)
+
+
+# what cel-go does not add after an error of the same place
+_FOLLOWING = re.compile(
+    r"\nERROR: <input>:(-1:-1: <<nil>> parsetree|\d+:\d+: expression of type '\*error\*' .*\n \| .*\n \| .*\^)"
+)
 
 
 def _words(message: str) -> str:
@@ -70,7 +127,7 @@ def _words(message: str) -> str:
 
 
 @cache
-def _environment(variables: tuple[str, ...]) -> Any:
+def _environment(variables: tuple[str, ...], typed: bool = False) -> Any:
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
@@ -82,153 +139,10 @@ def _environment(variables: tuple[str, ...]) -> Any:
         ext_encoders.ExtEncoders(),
     ]
     declared = dict.fromkeys(variables, cel.Type.DYN)
-    return cel.NewEnv(variables=declared, extensions=extensions, functions=_functions(cel))
+    if typed and "authorizer" in declared:
+        for name, kind in _AUTHORIZERS.items():
+            declared[name] = cel.Type.AbstractType(f"kubernetes.authorization.{kind}", [])
+    return cel.NewEnv(variables=declared, extensions=extensions, functions=functions(cel, typed))
 
 
-# --- Kubernetes' own functions. Values that CEL has no type for (quantities, URLs, addresses) are maps with one key.
-
-_Q, _URL, _IP, _CIDR = "quantity", "url", "ip", "cidr"
-
-
-def _quantity(text: str) -> dict[str, Any]:
-    try:
-        return {_Q: str(Quantity.parse(text))}
-    except ValueError:
-        raise ValueError(f"quantities must match the regular expression: {text}") from None
-
-
-def _amount(value: Any) -> Quantity:
-    return Quantity.parse(value[_Q] if isinstance(value, Mapping) else str(value))
-
-
-def _parses(read: Callable[[str], Any]) -> Callable[[str], bool]:
-    def check(text: str) -> bool:
-        try:
-            read(text)
-        except ValueError:
-            return False
-        return True
-
-    return check
-
-
-def _url(text: str) -> dict[str, Any]:
-    parts = urllib.parse.urlsplit(text)
-    if not parts.scheme and not text.startswith("/"):
-        raise ValueError(f"URL parse error during conversion from string: {text}")
-    return {_URL: text}
-
-
-def _url_part(read: Callable[[urllib.parse.SplitResult], Any]) -> Callable[[Any], Any]:
-    return lambda value: read(urllib.parse.urlsplit(value[_URL]))
-
-
-def _ip(text: str) -> dict[str, Any]:
-    return {_IP: str(ipaddress.ip_address(text))}
-
-
-def _cidr(text: str) -> dict[str, Any]:
-    return {_CIDR: str(ipaddress.ip_interface(text))}
-
-
-def _network(value: Any) -> Any:
-    return ipaddress.ip_interface(value[_CIDR]).network
-
-
-def _address(value: Any) -> Any:
-    return ipaddress.ip_address(value[_IP] if isinstance(value, Mapping) else value)
-
-
-def _family(value: Any) -> int:
-    return int(_network(value).version if _CIDR in value else _address(value).version)
-
-
-def _contains_cidr(network: Any, other: Any) -> bool:
-    inner = ipaddress.ip_interface(other[_CIDR] if isinstance(other, Mapping) else other).network
-    outer = _network(network)
-    return inner.version == outer.version and inner.subnet_of(outer)
-
-
-def _find(text: str, pattern: str) -> str:
-    found = re.search(pattern, text)
-    return found.group() if found else ""
-
-
-def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    found = [item.group() for item in re.finditer(pattern, text)]
-    return found if limit < 0 else found[:limit]
-
-
-def _is_sorted(items: list[Any]) -> bool:
-    return all(left <= right for left, right in itertools.pairwise(items))
-
-
-def _total(items: list[Any]) -> Any:
-    return sum(items, dt.timedelta()) if items and isinstance(items[0], dt.timedelta) else sum(items)
-
-
-def _compare(left: Any, right: Any) -> int:
-    one, two = _amount(left), _amount(right)
-    return (one > two) - (one < two)
-
-
-def _functions(cel: Any) -> list[Any]:
-    kinds = cel.Type
-    text, flag, whole, real, anything = kinds.STRING, kinds.BOOL, kinds.INT, kinds.DOUBLE, kinds.DYN
-    items, boxed, strings = kinds.List(kinds.DYN), kinds.Map(kinds.STRING, kinds.DYN), kinds.List(kinds.STRING)
-    found: dict[str, list[Any]] = {}
-
-    def add(
-        name: str, result: Any, parameters: list[Any], implementation: Callable[..., Any], member: bool = True
-    ) -> None:
-        overloads = found.setdefault(name, [])
-        label = f"k8s_{name}_{len(overloads)}"
-        overloads.append(cel.Overload(label, result, parameters, member, implementation))
-
-    add("find", text, [text, text], _find)
-    add("findAll", strings, [text, text], _find_all)
-    add("findAll", strings, [text, text, whole], _find_all)
-    add("isSorted", flag, [items], _is_sorted)
-    add("sum", anything, [items], _total)
-    add("min", anything, [items], min)
-    add("max", anything, [items], max)
-
-    add("quantity", boxed, [text], _quantity, member=False)
-    add("isQuantity", flag, [text], _parses(_quantity), member=False)
-    add("isGreaterThan", flag, [boxed, boxed], lambda left, right: _compare(left, right) > 0)
-    add("isLessThan", flag, [boxed, boxed], lambda left, right: _compare(left, right) < 0)
-    add("compareTo", whole, [boxed, boxed], _compare)
-    add("isInteger", flag, [boxed], lambda value: _amount(value).is_whole)
-    add("asInteger", whole, [boxed], lambda value: _amount(value).value)
-    add("asApproximateFloat", real, [boxed], lambda value: _amount(value).nano / 1e9)
-    add("sign", whole, [boxed], lambda value: _compare(value, "0"))
-    add("add", boxed, [boxed, boxed], lambda left, right: {_Q: str(_amount(left) + _amount(right))})
-    add("add", boxed, [boxed, whole], lambda left, right: {_Q: str(_amount(left) + Quantity.of(right))})
-    add("sub", boxed, [boxed, boxed], lambda left, right: {_Q: str(_amount(left) - _amount(right))})
-    add("sub", boxed, [boxed, whole], lambda left, right: {_Q: str(_amount(left) - Quantity.of(right))})
-
-    add("url", boxed, [text], _url, member=False)
-    add("isURL", flag, [text], _parses(_url), member=False)
-    add("getScheme", text, [boxed], _url_part(lambda parts: parts.scheme))
-    add("getHost", text, [boxed], _url_part(lambda parts: parts.netloc.rpartition("@")[2]))
-    add("getHostname", text, [boxed], _url_part(lambda parts: parts.hostname or ""))
-    add("getPort", text, [boxed], _url_part(lambda parts: str(parts.port or "")))
-    add("getEscapedPath", text, [boxed], _url_part(lambda parts: urllib.parse.quote(parts.path, safe="/%")))
-    add("getQuery", kinds.Map(text, strings), [boxed], _url_part(lambda parts: urllib.parse.parse_qs(parts.query)))
-
-    add("ip", boxed, [text], _ip, member=False)
-    add("ip", boxed, [boxed], lambda value: {_IP: str(ipaddress.ip_interface(value[_CIDR]).ip)})
-    add("isIP", flag, [text], _parses(_ip), member=False)
-    add("family", whole, [boxed], _family)
-    add("isLoopback", flag, [boxed], lambda value: _address(value).is_loopback)
-    add("isUnspecified", flag, [boxed], lambda value: _address(value).is_unspecified)
-    add("isGlobalUnicast", flag, [boxed], lambda value: _address(value).is_global)
-    add("cidr", boxed, [text], _cidr, member=False)
-    add("isCIDR", flag, [text], _parses(_cidr), member=False)
-    add("containsIP", flag, [boxed, text], lambda network, item: _address(item) in _network(network))
-    add("containsIP", flag, [boxed, boxed], lambda network, item: _address(item) in _network(network))
-    add("containsCIDR", flag, [boxed, text], _contains_cidr)
-    add("containsCIDR", flag, [boxed, boxed], _contains_cidr)
-    add("prefixLength", whole, [boxed], lambda network: _network(network).prefixlen)
-    add("masked", boxed, [boxed], lambda network: {_CIDR: str(_network(network))})
-    return [cel.FunctionDecl(name, overloads) for name, overloads in found.items()]
+_AUTHORIZERS = {"authorizer": "Authorizer", "authorizer.requestResource": "ResourceCheck"}

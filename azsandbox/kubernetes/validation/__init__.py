@@ -26,7 +26,9 @@ _MODULES = (
     "autoscaling",
     "policies",
     "certificates",
-    "admission",
+    "admission_policies",
+    "api_services",
+    "webhook_configurations",
     "events",
     "flow_control",
 )
@@ -55,11 +57,13 @@ def create(resource: Resource, obj: Object) -> Errors:
 
 # kinds whose metadata is judged by the rules of every API, not by those of the core group
 _PLAIN_METADATA = frozenset({("coordination.k8s.io", "Lease"), ("node.k8s.io", "RuntimeClass")})
+_PLAIN_GROUPS = frozenset({"admissionregistration.k8s.io", "apiregistration.k8s.io"})
 
 
 def _knows_finalizers(resource: Resource) -> bool:
     """Whether finalizers without a domain must be known ones."""
-    return not resource.custom and (resource.group, resource.kind) not in _PLAIN_METADATA
+    plain = resource.group in _PLAIN_GROUPS or (resource.group, resource.kind) in _PLAIN_METADATA
+    return not resource.custom and not plain
 
 
 _ANY_NAME = formats.path_segment  # every name that may stand in a path
