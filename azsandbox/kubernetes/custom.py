@@ -16,9 +16,10 @@ from azsandbox.kubernetes.request import Object, Request
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.schema import crds, structural
 from azsandbox.kubernetes.schema.custom_rules import has_rules, validate_rules
-from azsandbox.kubernetes.schema.custom_values import validate, validate_embedded, validate_lists
+from azsandbox.kubernetes.schema.custom_values import validate, validate_lists
 from azsandbox.kubernetes.schema.decode import Decoded, DecodeError, judge, read, refusal
 from azsandbox.kubernetes.schema.definitions import Type
+from azsandbox.kubernetes.schema.embedded import validate_embedded
 from azsandbox.kubernetes.schema.json_text import plain, repeated_fields
 from azsandbox.kubernetes.schema.structural import Schema
 from azsandbox.kubernetes.validation import formats, metadata
@@ -210,11 +211,6 @@ class CustomResources:
         if newer and crds.version_order(newer[0]) < crds.version_order(resource.version):
             text += f"; use {resource.group}/{newer[0]} {resource.kind}"
         return text
-
-    @staticmethod
-    def warnings(crd: Object) -> list[str]:
-        """What the author of a definition is warned of."""
-        return crds.warnings(crd)
 
     # --- reading
 

@@ -70,7 +70,8 @@ class Discovery:
             if (resource.group, resource.version) != (group, version):
                 continue
             items.append(_resource(resource))
-            for sub in sorted(resource.subresources, key=lambda s: s.name):
+            subs = resource.subresources if resource.custom else sorted(resource.subresources, key=lambda s: s.name)
+            for sub in subs:
                 items.append(_subresource(resource, sub))
         gv = f"{group}/{version}" if group else version
         out: Object = {"kind": "APIResourceList"}

@@ -242,8 +242,6 @@ class ApiServer:
     def validate_create(self, resource: Resource, obj: Object, request: Request) -> list[FieldError]:
         if resource.custom:
             return self.custom.validate_create(resource, obj)
-        if resource.kind == "CustomResourceDefinition":
-            request.warnings += self.custom.warnings(obj)
         return self.types.validate_create(resource, obj)
 
     def validate_update(

@@ -189,8 +189,8 @@ def custom_resource_definition(obj: Object) -> None:
         names.pop("singular")
     if not names["listKind"]:
         names.pop("listKind")
-    conversion = spec["conversion"] = spec.get("conversion") or {}
-    put(conversion, "strategy", "None")
+    put_absent(spec, "conversion", {"strategy": "None"})
+    conversion = spec["conversion"]
     service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
     if service is not None:
         put_absent(service, "port", 443)

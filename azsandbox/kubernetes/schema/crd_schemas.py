@@ -1,301 +1,409 @@
-"""The schemas of CustomResourceDefinitions: structural, and without what Kubernetes does not allow.
+"""The schemas of CustomResourceDefinitions: what Kubernetes allows in them.
 
-Source: k8s.io/apiextensions-apiserver, pkg/apis/apiextensions/validation, pkg/apiserver/schema.
+Source: k8s.io/apiextensions-apiserver, pkg/apis/apiextensions/validation.
 """
 
 from __future__ import annotations
 
-import copy
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from azsandbox.kubernetes.schema import custom_rules, custom_values, structural
+from azsandbox.kubernetes.schema import crd_defaults, crd_structure, custom_rules
 from azsandbox.kubernetes.schema.cel import CelError
-from azsandbox.kubernetes.schema.structural import (
-    EMBEDDED,
-    INT_OR_STRING,
-    LIST_KEYS,
-    LIST_TYPE,
-    MAP_TYPE,
-    PRESERVE,
-    RULES,
-    Schema,
-)
-from azsandbox.kubernetes.validation.errors import Errors, FieldError, forbidden, invalid, not_supported, required
+from azsandbox.kubernetes.schema.crd_paths import FieldPathError, field_path
+from azsandbox.kubernetes.schema.structural import EMBEDDED, LIST_KEYS, LIST_TYPE, MAP_TYPE, PRESERVE, RULES, Schema
+from azsandbox.kubernetes.validation.errors import Errors, forbidden, invalid, not_supported, required
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
-_UNSUPPORTED = {
-    "$ref": "$ref is not supported",
-    "definitions": "definitions is not supported",
-    "dependencies": "dependencies is not supported",
-    "patternProperties": "patternProperties is not supported",
-    "additionalItems": "additionalItems is not supported",
-    "id": "id is not supported",
+_META = ("metadata", "kind", "apiVersion")
+_REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
+_LIST_TYPES = ("atomic", "set", "map")
+# keywords under the names of Go's fields, in their order
+_GO_NAMES = {
+    "id": "ID",
+    "$schema": "Schema",
+    "$ref": "Ref",
+    "description": "Description",
+    "type": "Type",
+    "nullable": "Nullable",
+    "format": "Format",
+    "title": "Title",
+    "maximum": "Maximum",
+    "exclusiveMaximum": "ExclusiveMaximum",
+    "minimum": "Minimum",
+    "exclusiveMinimum": "ExclusiveMinimum",
+    "maxLength": "MaxLength",
+    "minLength": "MinLength",
+    "pattern": "Pattern",
+    "maxItems": "MaxItems",
+    "minItems": "MinItems",
+    "uniqueItems": "UniqueItems",
+    "multipleOf": "MultipleOf",
+    "enum": "Enum",
+    "maxProperties": "MaxProperties",
+    "minProperties": "MinProperties",
+    "required": "Required",
+    "items": "Items",
+    "allOf": "AllOf",
+    "oneOf": "OneOf",
+    "anyOf": "AnyOf",
+    "not": "Not",
+    "properties": "Properties",
+    "additionalProperties": "AdditionalProperties",
+    "patternProperties": "PatternProperties",
+    "dependencies": "Dependencies",
+    "additionalItems": "AdditionalItems",
+    "definitions": "Definitions",
+    "externalDocs": "ExternalDocs",
+    "example": "Example",
+    "default": "Default",
+    PRESERVE: "XPreserveUnknownFields",
+    EMBEDDED: "XEmbeddedResource",
+    "x-kubernetes-int-or-string": "XIntOrString",
+    LIST_KEYS: "XListMapKeys",
+    LIST_TYPE: "XListType",
+    MAP_TYPE: "XMapType",
+    RULES: "XValidations",
 }
-_LOGICAL = ("anyOf", "oneOf", "allOf")
-# value validations that may stand within a logical keyword, and what may not
-_NOT_IN_LOGIC = {
-    "description": "description",
-    "type": "type",
-    "default": "default",
-    "title": "title",
-    "nullable": "nullable",
-}
+_NOT_AT_ROOT = frozenset(
+    {
+        "ID",
+        "Schema",
+        "Ref",
+        "Nullable",
+        "Enum",
+        "MaxProperties",
+        "MinProperties",
+        "AllOf",
+        "OneOf",
+        "AnyOf",
+        "Not",
+        "AdditionalProperties",
+        "PatternProperties",
+        "Dependencies",
+        "AdditionalItems",
+        "Definitions",
+        "Default",
+        "XEmbeddedResource",
+        "XIntOrString",
+        "XListMapKeys",
+        "XListType",
+        "XMapType",
+    }
+)
+# the order in which Kubernetes names what may stand at the root
+_AT_ROOT = " ".join(name for name in _GO_NAMES.values() if name not in _NOT_AT_ROOT)
 
 
-def validate_schema(schema: Schema, path: str) -> Errors:
-    """Errors of the root schema of a version."""
-    found: Errors = []
-    kind = schema.get("type", "")
+@dataclass(frozen=True)
+class _Place:
+    """What holds where a schema stands."""
+
+    forbidden_defaults: str = ""  # why defaults are not allowed
+    in_metadata: bool = False
+    no_old_self: str = ""  # the path of the first part around it that cannot be told apart from one change to the next
+    cel: bool = True  # whether rules are compiled
+    root: bool = False
+
+
+@dataclass
+class _Found:
+    """Errors of schemas, and apart from them those of CEL."""
+
+    schema: Errors = field(default_factory=list)
+    cel: Errors = field(default_factory=list)
+
+    def add(self, other: _Found) -> None:
+        self.schema += other.schema
+        self.cel += other.cel
+
+
+def validate_schema(schema: Schema, path: str, status: bool) -> Errors:
+    """Errors of the root schema of a version; `status` says whether that has the subresource."""
+    found: Errors = _beside_status(schema, path) if status else []
     if schema.get("nullable"):
         found.append(forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
-    found += _walk(schema, path)
-    if kind and kind != "object":
-        found.append(invalid(f"{path}.type", kind, "must be object at the root"))
-    elif not kind:
-        found.append(required(f"{path}.type", "must not be empty at the root"))
-    metadata = (schema.get("properties") or {}).get("metadata")
-    if metadata is not None:
-        extra = {key for key in metadata if key not in ("type", "properties", "description")}
-        names = set(metadata.get("properties") or {})
-        if extra or names - {"name", "generateName"}:
-            text = "must not specify anything other than name and generateName, but metadata is implicitly specified"
-            found.append(forbidden(f"{path}.properties[metadata]", text))
-    return found
+    fault = crd_structure.conversion_fault(schema)
+    structural = crd_structure.validate_structural(schema, path) if not fault else []
+    structural = structural or ([] if fault else crd_defaults.validate_defaults(schema, path))
+    found += structural
+    judged = _walk(schema, path, _Place(cel=not fault and not structural, root=True))
+    found += judged.schema + judged.cel
+    return found or ([invalid(path, "", fault)] if fault else [])
 
 
-def _walk(schema: Schema, path: str, structural_part: bool = True) -> Errors:
-    found: Errors = []
-    for name, text in _UNSUPPORTED.items():
-        if schema.get(name):
-            found.append(forbidden(f"{path}.{name}", text))
-    if schema.get("uniqueItems"):
-        text = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
-        found.append(forbidden(f"{path}.uniqueItems", text))
-    kind = schema.get("type", "")
-    if kind and kind not in _TYPES:
-        found.append(not_supported(f"{path}.type", kind, _TYPES))
-    if schema.get("pattern"):
-        found += _pattern(schema["pattern"], f"{path}.pattern")
-    if schema.get("additionalProperties") is False:
-        found.append(forbidden(f"{path}.additionalProperties", "additionalProperties cannot be set to false"))
-    if schema.get("properties") and schema.get("additionalProperties"):
-        text = "additionalProperties and properties are mutual exclusive"
-        found.append(forbidden(f"{path}.additionalProperties", text))
-    found += _lists(schema, path)
-    if structural_part:
-        found += _structure(schema, path)
-    found += _default(schema, path)
-    found += _rules(schema, path)
-    for name, child in (schema.get("properties") or {}).items():
-        found += _walk(child, f"{path}.properties[{name}]", structural_part)
-    values = schema.get("additionalProperties")
-    if isinstance(values, dict):
-        found += _walk(values, f"{path}.additionalProperties", structural_part)
-    items = schema.get("items")
-    if isinstance(items, list):
-        found.append(forbidden(f"{path}.items", "items must be a schema object and not an array"))
-    elif isinstance(items, dict):
-        found += _walk(items, f"{path}.items", structural_part)
-    for keyword in _LOGICAL:
-        for index, child in enumerate(schema.get(keyword) or ()):
-            found += _in_logic(child, f"{path}.{keyword}[{index}]", bool(schema.get(INT_OR_STRING)))
-    if schema.get("not") is not None:
-        found += _in_logic(schema["not"], f"{path}.not", False)
-    return found
-
-
-def _in_logic(schema: Schema, path: str, int_or_string: bool) -> Errors:
-    found: Errors = []
-    for name in _NOT_IN_LOGIC:
-        value = schema.get(name)
-        if value and not (int_or_string and name == "type"):
-            found.append(forbidden(f"{path}.{name}", "must be empty to be structural"))
-    if schema.get("additionalProperties"):
-        found.append(forbidden(f"{path}.additionalProperties", "must be undefined to be structural"))
-    for name in (PRESERVE, EMBEDDED, INT_OR_STRING):
-        if schema.get(name):
-            found.append(forbidden(f"{path}.{name}", "must be false to be structural"))
-    return found
-
-
-def _structure(schema: Schema, path: str) -> Errors:
-    """Every part says its type."""
-    kind = schema.get("type", "")
-    if kind or schema.get(INT_OR_STRING) or schema.get(PRESERVE) or "$ref" in schema:
-        if schema.get(INT_OR_STRING) and kind:
-            return [invalid(f"{path}.type", kind, "must be empty if x-kubernetes-int-or-string is true")]
-        if kind == "array" and not schema.get("items"):
-            return [required(f"{path}.items", "must be specified")]
-        if schema.get(EMBEDDED) and kind != "object":
-            text = "must be object if x-kubernetes-embedded-resource is true"
-            return [invalid(f"{path}.type", kind, text) if kind else required(f"{path}.type", text)]
-        if schema.get(EMBEDDED) and not schema.get(PRESERVE) and not schema.get("properties"):
-            text = "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"
-            return [required(f"{path}.properties", text)]
-        return []
-    if path.endswith("openAPIV3Schema"):
-        return []
-    where = "items" if path.endswith(".items") else "object fields" if path.endswith("]") else "additionalProperties"
-    return [required(f"{path}.type", f"must not be empty for specified {_WHERE[where]}")]
-
-
-_WHERE = {
-    "items": "array items",
-    "object fields": "object fields",
-    "additionalProperties": "object additionalProperties",
-}
-
-
-def _pattern(text: str, path: str) -> Errors:
-    try:
-        custom_values.pattern(text)
-    except re.error as error:
-        return [invalid(path, text, f"must be a valid regular expression, but isn't: {_regexp_words(text, error)}")]
+def _beside_status(schema: Schema, path: str) -> Errors:
+    for key, name in _GO_NAMES.items():
+        if not schema.get(key) and (schema.get(key) is None or key not in ("additionalProperties", PRESERVE)):
+            continue
+        if name == "Type" and schema["type"] != "object":
+            text = 'only "object" is allowed as the type at the root of the schema if the status subresource is enabled'
+            return [invalid(f"{path}.type", schema["type"], text)]
+        if name in _NOT_AT_ROOT:
+            text = (
+                f"only [{_AT_ROOT}] fields are allowed at the root of the schema if the status subresource is enabled"
+            )
+            return [invalid(path, _internal(schema), text)]
     return []
 
 
-def _regexp_words(text: str, error: re.error) -> str:
-    """Python's complaint of a pattern in the words of Go's package regexp."""
-    rest = text[error.pos or 0 :]
-    if error.msg.startswith("unterminated character set"):
-        return f"error parsing regexp: missing closing ]: `{rest}`"
-    if error.msg.startswith("missing )"):
-        return f"error parsing regexp: missing closing ): `{text}`"
-    if error.msg.startswith("unbalanced parenthesis"):
-        return f"error parsing regexp: unexpected ): `{text}`"
-    if error.msg.startswith("nothing to repeat"):
-        return f"error parsing regexp: missing argument to repetition operator: `{rest[:1]}`"
-    if error.msg.startswith("bad character range"):
-        return f"error parsing regexp: invalid character class range: `{rest}`"
-    return f"error parsing regexp: {error.msg}: `{text}`"
+def _internal(schema: Schema) -> dict[str, Any]:
+    """A schema as the internal Go type is printed."""
+    found: dict[str, Any] = {}
+    for key, name in _GO_NAMES.items():
+        value = schema.get(key)
+        if isinstance(value, Mapping) and key in ("items", "not", "additionalProperties"):
+            value = _internal(dict(value))
+        elif key == "properties" and value:
+            value = {child: _internal(value[child]) for child in sorted(value)}
+        found[name] = value
+    return found
 
 
-def _lists(schema: Schema, path: str) -> Errors:
+def _walk(schema: Schema, path: str, place: _Place) -> _Found:
+    found = _Found(_standard(schema, path, place))
+    if schema.get("uniqueItems"):
+        text = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+        found.schema.append(forbidden(f"{path}.uniqueItems", text))
+    values = schema.get("additionalProperties")
+    if values is not None:
+        if schema.get("properties") and values is not True:
+            text = "additionalProperties and properties are mutual exclusive"
+            found.schema.append(forbidden(f"{path}.additionalProperties", text))
+        if isinstance(values, dict):
+            why = "inside additionalProperties applying to object metadata"
+            below = replace(place, forbidden_defaults=why) if place.in_metadata else place
+            found.add(_walk(values, f"{path}.additionalProperties", replace(below, root=False)))
+    for name, child in sorted((schema.get("properties") or {}).items()):
+        found.add(_walk(child, f"{path}.properties[{name}]", _below(schema, name, path, place)))
+    logical = replace(place, cel=False, root=False)
+    if isinstance(schema.get("not"), dict):
+        found.add(_walk(schema["not"], f"{path}.not", logical))
+    for keyword in ("allOf", "oneOf", "anyOf"):
+        for index, child in enumerate(schema.get(keyword) or ()):
+            found.add(_walk(child, f"{path}.{keyword}[{index}]", logical))
+    for name, child in sorted((schema.get("definitions") or {}).items()):
+        found.add(_walk(child, f"{path}.definitions[{name}]", logical))
+    found.add(_items(schema, path, replace(place, root=False)))
+    found.schema += _extensions(schema, path)
+    found.add(_rules(schema, path, place, not found.schema))
+    return found
+
+
+def _below(schema: Schema, name: str, path: str, place: _Place) -> _Place:
+    """What holds for a property."""
+    found = replace(place, root=False)
+    if (schema.get(MAP_TYPE) or "granular") != "granular" and not place.no_old_self:
+        found = replace(found, no_old_self=path)
+    if (place.root or schema.get(EMBEDDED)) and name in _META:
+        found = replace(found, in_metadata=True)
+        if place.root:
+            found = replace(found, forbidden_defaults=f"in top-level {name}")
+    return found
+
+
+def _items(schema: Schema, path: str, place: _Place) -> _Found:
+    found = _Found()
+    items = schema.get("items")
+    if schema.get(LIST_TYPE) != "map" and not place.no_old_self:
+        place = replace(place, no_old_self=path)
+    if isinstance(items, dict):
+        found.add(_walk(items, f"{path}.items", place))
+    for index, child in enumerate(items if isinstance(items, list) else ()):
+        found.add(_walk(child, f"{path}.items[{index}]", place))
+    return found
+
+
+def _standard(schema: Schema, path: str, place: _Place) -> Errors:
     found: Errors = []
-    kind, list_type = schema.get("type", ""), schema.get(LIST_TYPE)
-    if list_type is not None:
-        if kind != "array":
-            text = "must be array if x-kubernetes-list-type is specified"
-            found.append(invalid(f"{path}.type", kind, text) if kind else required(f"{path}.type", text))
-        if list_type not in ("atomic", "set", "map"):
-            found.append(not_supported(f"{path}.{LIST_TYPE}", list_type, ("atomic", "set", "map")))
+    kind = schema.get("type", "")
+    if kind and kind not in _TYPES:
+        found.append(not_supported(f"{path}.type", kind, _TYPES))
+    if schema.get("default") is not None and place.forbidden_defaults:
+        found.append(forbidden(f"{path}.default", f"must not be set {place.forbidden_defaults}"))
+    for name in ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"):
+        value = schema.get(name)
+        if value or (value is not None and name in ("additionalItems", "$ref")):
+            found.append(forbidden(f"{path}.{name}", f"{name} is not supported"))
+    if kind == "null":
+        text = "type cannot be set to null, use nullable as an alternative"
+        found.append(forbidden(f"{path}.type", text))
+    if schema.get("items") and isinstance(schema["items"], list):
+        found.append(forbidden(f"{path}.items", "items must be a schema object and not an array"))
+    if place.in_metadata and schema.get(EMBEDDED):
+        found.append(forbidden(f"{path}.{EMBEDDED}", "must not be used inside of resource meta"))
+    return found
+
+
+def _must_be(kind: str, wanted: str, keyword: str, path: str) -> Errors:
+    text = f"must be {wanted} if {keyword} is specified"
+    if kind == wanted:
+        return []
+    return [invalid(f"{path}.type", kind, text) if kind else required(f"{path}.type", text)]
+
+
+def _extensions(schema: Schema, path: str) -> Errors:
+    """The keywords of Kubernetes: what lists and maps are to merging."""
+    found: Errors = []
+    kind, list_type, map_type = schema.get("type", ""), schema.get(LIST_TYPE), schema.get(MAP_TYPE)
     keys = schema.get(LIST_KEYS) or []
-    if keys and list_type != "map":
-        text = "must be map if x-kubernetes-list-map-keys is non-empty"
-        found.append(
-            invalid(f"{path}.{LIST_TYPE}", list_type, text) if list_type else required(f"{path}.{LIST_TYPE}", text)
-        )
     items = schema.get("items") if isinstance(schema.get("items"), dict) else None
-    if list_type == "map":
-        found += _map_list(keys, items, path)
-    if list_type == "set" and items is not None:
-        found += _set_list(items, path)
-    map_type = schema.get(MAP_TYPE)
+    if schema.get(PRESERVE) is False:
+        found.append(invalid(f"{path}.{PRESERVE}", False, "must be true or undefined"))
     if map_type is not None:
-        if map_type not in ("granular", "atomic"):
-            found.append(not_supported(f"{path}.{MAP_TYPE}", map_type, ("granular", "atomic")))
-        if kind != "object":
-            text = "must be object if x-kubernetes-map-type is specified"
-            found.append(invalid(f"{path}.type", kind, text) if kind else required(f"{path}.type", text))
+        found += _must_be(kind, "object", MAP_TYPE, path)
+        if map_type not in ("atomic", "granular"):
+            found.append(not_supported(f"{path}.{MAP_TYPE}", map_type, ("atomic", "granular")))
+    if list_type is not None:
+        wrong = _must_be(kind, "array", LIST_TYPE, path)
+        found += wrong
+        if not wrong and list_type == "set" and items is not None:
+            found += _set(items, path)
+        if list_type not in _LIST_TYPES:
+            found.append(not_supported(f"{path}.{LIST_TYPE}", list_type, _LIST_TYPES))
+    if keys and list_type != "map":
+        text, where = f"must be map if {LIST_KEYS} is non-empty", f"{path}.{LIST_TYPE}"
+        found.append(required(where, text) if list_type is None else invalid(where, list_type, text))
+    if list_type == "map":
+        found += _map(keys, schema.get("items"), path)
+    if items is not None and list_type in ("set", "map"):
+        found += _keys(list_type, keys, items, path)
     return found
 
 
-def _map_list(keys: list[str], items: Schema | None, path: str) -> Errors:
-    if not keys:
-        return [required(f"{path}.{LIST_KEYS}", "must not be empty if x-kubernetes-list-type is map")]
-    if items is None:
-        return [required(f"{path}.items", "must have a schema if x-kubernetes-list-type is map")]
+def _set(items: Schema, path: str) -> Errors:
+    text = f"must be atomic as item of a list with {LIST_TYPE}=set"
+    list_type = items.get(LIST_TYPE)
+    if items.get("type") == "array" and list_type not in (None, "atomic"):
+        return [invalid(f"{path}.items.{LIST_TYPE}", list_type, text)]
+    if items.get("type") == "object" and items.get(MAP_TYPE) != "atomic":
+        return [invalid(f"{path}.items.{MAP_TYPE}", list_type, text)]  # the other keyword's value, as Kubernetes has it
+    return []
+
+
+def _map(keys: list[str], items: Any, path: str) -> Errors:
     found: Errors = []
+    if not keys:
+        found.append(required(f"{path}.{LIST_KEYS}", f"must not be empty if {LIST_TYPE} is map"))
+    if items is None:
+        return [*found, required(f"{path}.items", f"must have a schema if {LIST_TYPE} is map")]
+    if not isinstance(items, dict):
+        text = f"must only have a single schema if {LIST_TYPE} is map"
+        return [*found, invalid(f"{path}.items", {"Schema": None, "JSONSchemas": items}, text)]
     if items.get("type") != "object":
-        text = "must be object if parent array's x-kubernetes-list-type is map"
-        found.append(invalid(f"{path}.items.type", items.get("type", ""), text))
+        text = f"must be object if parent array's {LIST_TYPE} is map"
+        return [*found, invalid(f"{path}.items.type", items.get("type", ""), text)]
     properties = items.get("properties") or {}
-    seen = set()
     for index, key in enumerate(keys):
-        where = f"{path}.items.properties[{key}]"
-        if key in seen:
-            found.append(FieldError("FieldValueDuplicate", f"{path}.{LIST_KEYS}[{index}]", key))
-        seen.add(key)
         if key not in properties:
-            text = "entries must all be names of item properties"
-            found.append(invalid(f"{path}.{LIST_KEYS}[{index}]", key, text))
-            continue
-        if properties[key].get("type") in ("array", "object"):
-            text = "must be a scalar type if parent array's x-kubernetes-list-type is map"
-            found.append(invalid(f"{where}.type", properties[key]["type"], text))
-        if properties[key].get("nullable"):
-            found.append(
-                forbidden(
-                    f"{where}.nullable", "this property is in x-kubernetes-list-map-keys, so it cannot be nullable"
-                )
-            )
-        if "default" not in properties[key] and key not in (items.get("required") or ()):
-            text = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
-            found.append(required(f"{where}.default", text))
+            found.append(invalid(f"{path}.{LIST_KEYS}", keys, "entries must all be names of item properties"))
+        elif properties[key].get("type") in ("array", "object"):
+            text = f"must be a scalar type if parent array's {LIST_TYPE} is map"
+            found.append(invalid(f"{path}.items.properties[{key}].type", "object", text))
+        if key in keys[:index]:
+            found.append(invalid(f"{path}.{LIST_KEYS}", keys, "must not contain duplicate entries"))
     return found
 
 
-def _set_list(items: Schema, path: str) -> Errors:
+def _keys(list_type: str, keys: list[str], items: Schema, path: str) -> Errors:
     found: Errors = []
     if items.get("nullable"):
-        found.append(forbidden(f"{path}.items.nullable", "cannot be nullable when x-kubernetes-list-type is set"))
-    kind = items.get("type", "")
-    if kind == "object" and items.get(MAP_TYPE) != "atomic":
-        text = "must be atomic as item of a list with x-kubernetes-list-type=set"
-        found.append(invalid(f"{path}.items.{MAP_TYPE}", items.get(MAP_TYPE), text))
-    if kind == "array" and items.get(LIST_TYPE) not in (None, "atomic"):
-        text = "must be atomic as item of a list with x-kubernetes-list-type=set"
-        found.append(invalid(f"{path}.items.{LIST_TYPE}", items.get(LIST_TYPE), text))
-    return found
-
-
-def _default(schema: Schema, path: str) -> Errors:
-    """A default fits its schema, and has no fields that would be pruned."""
-    if schema.get("default") is None:
-        return []
-    value = copy.deepcopy(schema["default"])
-    where = f"{path}.default"
-    bare: Schema = {key: item for key, item in schema.items() if key != "default"}
-    if structural.prune(bare, value, bool(schema.get(EMBEDDED))):
-        return [invalid(where, schema["default"], "must not have unknown fields")]
-    found = []
-    for error in custom_values.validate(bare, schema["default"]):
-        field = where if error.field in ("", custom_values.NIL) else f"{where}.{error.field}"
-        found.append(FieldError(error.type, field, error.bad_value, error.detail))
-    return found
-
-
-def _rules(schema: Schema, path: str) -> Errors:
-    found: Errors = []
-    for index, rule in enumerate(schema.get(RULES) or ()):
-        where = f"{path}.{RULES}[{index}]"
-        text = rule.get("rule", "")
-        if not text.strip():
-            found.append(required(f"{where}.rule", "rule is not specified"))
+        found.append(forbidden(f"{path}.items.nullable", f"cannot be nullable when {LIST_TYPE} is {list_type}"))
+    properties = items.get("properties") or {}
+    for key in keys if list_type == "map" else ():
+        part, where = properties.get(key), f"{path}.items.properties[{key}]"
+        if part is None:
             continue
-        try:
-            custom_rules.program(rule, text)
-        except CelError as error:
-            found.append(invalid(f"{where}.rule", _shown_rule(rule), f"compilation failed: {error}"))
-        message = rule.get("message")
-        if message is not None and (not message.strip() or "\n" in message.strip()):
-            problem = (
-                "message must not be empty if specified"
-                if not message.strip()
-                else "message must not contain line breaks"
-            )
-            found.append(invalid(f"{where}.message", message, problem))
-        if rule.get("messageExpression"):
-            try:
-                custom_rules.program(rule, rule["messageExpression"])
-            except CelError as error:
-                text = f"messageExpression compilation failed: {error}"
-                found.append(invalid(f"{where}.messageExpression", rule["messageExpression"], text))
+        if key not in (items.get("required") or ()) and part.get("default") is None:
+            text = f"this property is in {LIST_KEYS}, so it must have a default or be a required property"
+            found.append(required(f"{where}.default", text))
+        if part.get("nullable"):
+            text = f"this property is in {LIST_KEYS}, so it cannot be nullable"
+            found.append(forbidden(f"{where}.nullable", text))
     return found
 
 
-def _shown_rule(rule: dict[str, Any]) -> dict[str, Any]:
+def _rules(schema: Schema, path: str, place: _Place, sound: bool) -> _Found:
+    """Rules in CEL. They are compiled only where the schema is sound so far."""
+    found = _Found()
+    rules = schema.get(RULES) or []
+    for index, rule in enumerate(rules):
+        found.schema += _rule(schema, rule, f"{path}.{RULES}[{index}]")
+    if not sound or found.schema or not place.cel:
+        return found
+    for index, rule in enumerate(rules):
+        found.cel += _compiled(rule, f"{path}.{RULES}[{index}]", place)
+    return found
+
+
+def _rule(schema: Schema, rule: Mapping[str, Any], where: str) -> Errors:
+    found: Errors = []
+    text, message = rule.get("rule") or "", rule.get("message") or ""
+    if not text.strip():
+        found.append(required(f"{where}.rule", "rule is not specified"))
+    elif message and not message.strip():
+        found.append(invalid(f"{where}.message", message, "must be non-empty if specified"))
+    elif _has_breaks(message.strip()):
+        found.append(invalid(f"{where}.message", message, "must not contain line breaks"))
+    elif _has_breaks(text.strip()) and not message:
+        problem = "message must be specified if rule contains line breaks"
+        found.append(required(f"{where}.message", problem))
+    said = rule.get("messageExpression") or ""
+    if said and not said.strip():
+        problem = "messageExpression must be non-empty if specified"
+        found.append(required(f"{where}.messageExpression", problem))
+    if rule.get("reason") is not None and rule["reason"] not in _REASONS:
+        found.append(not_supported(f"{where}.reason", rule["reason"], _REASONS))
+    place = rule.get("fieldPath") or ""
+    if place and not place.strip():
+        found.append(invalid(f"{where}.fieldPath", place, "must be non-empty if specified"))
+    if _has_breaks(place):
+        found.append(invalid(f"{where}.fieldPath", place, "must not contain line breaks"))
+    if place and not _leads_somewhere(schema, place):
+        found.append(invalid(f"{where}.fieldPath", place, "must be a valid path"))
+    return found
+
+
+def _has_breaks(text: str) -> bool:
+    return re.search(r"[\n\r]", text) is not None
+
+
+def _leads_somewhere(schema: Schema, path: str) -> bool:
+    if crd_structure.conversion_fault(schema):
+        return True
+    try:
+        field_path(path, schema)
+    except FieldPathError:
+        return False
+    return True
+
+
+def _compiled(rule: Mapping[str, Any], where: str, place: _Place) -> Errors:
+    found: Errors = []
+    try:
+        custom_rules.program(dict(rule), rule["rule"])
+    except CelError as error:
+        found.append(invalid(f"{where}.rule", _shown(rule), f"compilation failed: {error}"))
+    said = rule.get("messageExpression")
+    if said:
+        try:
+            custom_rules.program(dict(rule), said)
+        except CelError as error:
+            text = f"messageExpression compilation failed: {error}"
+            found.append(invalid(f"{where}.messageExpression", _shown(rule), text))
+    if re.search(r"\boldSelf\b", rule["rule"]):
+        if place.no_old_self:
+            text = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {place.no_old_self}"
+            found.append(invalid(f"{where}.rule", rule["rule"], text))
+    elif rule.get("optionalOldSelf") is not None:
+        text = "may not be set if oldSelf is not used in rule"
+        found.append(invalid(f"{where}.optionalOldSelf", rule["optionalOldSelf"], text))
+    return found
+
+
+def _shown(rule: Mapping[str, Any]) -> dict[str, Any]:
     """A rule as the internal Go type is printed."""
     return {
         "Rule": rule.get("rule", ""),

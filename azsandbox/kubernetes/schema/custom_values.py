@@ -13,7 +13,7 @@ from typing import Any
 from azsandbox.kubernetes.apply.typed import ABSENT
 from azsandbox.kubernetes.schema import string_formats
 from azsandbox.kubernetes.schema.json_text import number
-from azsandbox.kubernetes.schema.structural import EMBEDDED, INT_OR_STRING, LIST_KEYS, LIST_TYPE, Schema, below
+from azsandbox.kubernetes.schema.structural import INT_OR_STRING, LIST_KEYS, LIST_TYPE, Schema, below
 from azsandbox.kubernetes.validation.errors import (
     TYPE_INVALID,
     FieldError,
@@ -252,25 +252,4 @@ def validate_lists(schema: Schema | None, value: Any, path: str = "") -> list[Fi
             items = schema.get("items")
             if isinstance(items, dict):
                 found += validate_lists(items, item, f"{path}[{index}]")
-    return found
-
-
-def validate_embedded(schema: Schema | None, value: Any, path: str = "", embedded: bool = False) -> list[FieldError]:
-    """Embedded resources need apiVersion and kind."""
-    if not schema or not below(schema).embedded:
-        return []
-    found: list[FieldError] = []
-    if isinstance(value, dict):
-        if embedded:
-            found += [required(f"{path}.{name}") for name in ("apiVersion", "kind") if not value.get(name)]
-        values = schema.get("additionalProperties")
-        for name, item in value.items():
-            child = (schema.get("properties") or {}).get(name) or (values if isinstance(values, dict) else None)
-            if child:
-                here = f"{path}.{name}" if path else name
-                found += validate_embedded(child, item, here, bool(child.get(EMBEDDED)))
-    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
-        items = schema["items"]
-        for index, item in enumerate(value):
-            found += validate_embedded(items, item, f"{path}[{index}]", bool(items.get(EMBEDDED)))
     return found

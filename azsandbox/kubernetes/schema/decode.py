@@ -419,8 +419,26 @@ class _Reader:
         return self._integer(_INT32, value, "int32")
 
     def _any(self, type_: Type, value: Any) -> Any:
+        if type_.inner is not None:
+            return self._json_schema(type_.inner, type_.go, value)
         self._repeated(value)
         return json_text.plain(value)
+
+    def _json_schema(self, schema: Type, go: str, value: Any) -> Any:
+        """A JSON schema, or what may stand in its place. Go reads it apart, so that unknown fields are no errors."""
+        if isinstance(value, dict):
+            reader = _Reader()
+            found = reader.value(schema, value)
+            if reader.error:
+                self._fail(reader.error)
+            return found
+        if go.endswith("OrBool"):
+            if not isinstance(value, bool):
+                self._fail("boolean or JSON schema expected")
+            return value
+        if not isinstance(value, list):
+            return None
+        return [self._json_schema(schema, go, item) if go.endswith("OrArray") else item for item in value] or None
 
     def _repeated(self, value: Any) -> None:
         self.strict += json_text.repeated_fields(value, "".join(self.path))

@@ -38,6 +38,7 @@ _SPECIAL = {
     "any": ANY,
 }
 _SCALARS = {"s": STRING, "b": BOOLEAN, "y": BYTES, "float64": NUMBER}
+_JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
@@ -68,6 +69,7 @@ class Type:
     name = ""  # of the definition, e.g. io.k8s.api.core.v1.Pod; "" for what has no name
     go = ""  # the Go type as the decoder's errors write it
     element: Type | None = None  # of a list or a map
+    inner: Type | None = None  # of an object that may stand in the place of any value
     pointers = False  # whether the elements are Go pointers
     list_type = ""
     list_map_keys: tuple[str, ...] = ()
@@ -246,6 +248,8 @@ class Definitions:
             if "strategy" in markers:
                 own["strategies"] = frozenset(markers["strategy"].split(","))
             return found.marked(**own) if own else found
+        if kind.startswith("!JSONSchemaProps"):
+            return Type(ANY, go=go or kind[1:], inner=self.named(_JSON_SCHEMA))
         if kind[0] == "!":
             return Type(_SPECIAL[kind[1:]], go=go or kind[1:], map_type=markers.get("map", ""))
         if kind in _SCALARS:

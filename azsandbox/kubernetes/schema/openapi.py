@@ -18,7 +18,7 @@ from azsandbox.kubernetes.negotiation import clauses
 from azsandbox.kubernetes.request import GroupVersionKind, Request, Response
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.schema import definitions as d
-from azsandbox.kubernetes.schema import openapi_protobuf
+from azsandbox.kubernetes.schema import openapi_custom, openapi_protobuf
 from azsandbox.kubernetes.schema.definitions import Definitions, Field, Type
 from azsandbox.kubernetes.schema.openapi_paths import operations
 
@@ -351,19 +351,13 @@ def _takes_json(request: Request) -> bool:
 
 def custom_schema(schema: dict[str, Any] | None, resource: Resource, schemas: Schemas) -> dict[str, Any]:
     """The schema of a custom resource as it is published: with apiVersion, kind and metadata."""
-    found = dict(schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
-    properties = dict(found.get("properties") or {})
-    properties["apiVersion"] = {"description": _API_VERSION, "type": "string"}
-    properties["kind"] = {"description": _KIND, "type": "string"}
-    properties["metadata"] = {
-        "description": f"Standard object's metadata. More info: {_CONVENTIONS}#metadata",
-        "allOf": [{"$ref": schemas.ref(_META + "ObjectMeta")}],
-    }
-    if schemas.prefix == _V2_REF:
-        properties["metadata"] = {"$ref": schemas.ref(_META + "ObjectMeta")}
-    found["properties"] = dict(sorted(properties.items()))
-    found["x-kubernetes-group-version-kind"] = [resource.gvk._asdict()]
-    return found
+    metadata: dict[str, Any] = {"$ref": schemas.ref(_META + "ObjectMeta")}
+    if schemas.prefix == _V3_REF:
+        metadata = {"allOf": [metadata]}
+    metadata["description"] = f"Standard object's metadata. More info: {_CONVENTIONS}#metadata"
+    described = {"apiVersion": _API_VERSION, "kind": _KIND}
+    v2 = schemas.prefix == _V2_REF
+    return openapi_custom.published(schema, resource, metadata, described, resource.selectable, v2)
 
 
 def _list_schema(resource: Resource, item: str, schemas: Schemas) -> dict[str, Any]:

@@ -102,20 +102,18 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
     "password": lambda text: True,
     "date": _date,
     "duration": lambda text: _DURATION.fullmatch(text) is not None,
-    "date-time": _date_time,
     "datetime": _date_time,
-    "k8s-short-name": lambda text: not formats.dns_label(text),
-    "k8s-long-name": lambda text: not formats.dns_subdomain(text),
+    "k8sshortname": lambda text: not formats.dns_label(text),
+    "k8slongname": lambda text: not formats.dns_subdomain(text),
 }
-NUMERIC = ("int32", "int64", "float", "double")
 
 
 def known(name: str) -> bool:
-    """Whether a format means anything."""
-    return name in _FORMATS or name in NUMERIC
+    """Whether a format means anything to a string. Dashes in its name mean nothing."""
+    return name.replace("-", "") in _FORMATS
 
 
 def matches(name: str, text: str) -> bool:
     """Whether a string has a format; any string has one that is unknown."""
-    check = _FORMATS.get(name)
+    check = _FORMATS.get(name.replace("-", ""))
     return check is None or check(text)

@@ -29,6 +29,7 @@ _MODULES = (
     "admission_policies",
     "api_services",
     "webhook_configurations",
+    "custom_resource_definitions",
     "events",
     "flow_control",
 )
@@ -57,7 +58,7 @@ def create(resource: Resource, obj: Object) -> Errors:
 
 # kinds whose metadata is judged by the rules of every API, not by those of the core group
 _PLAIN_METADATA = frozenset({("coordination.k8s.io", "Lease"), ("node.k8s.io", "RuntimeClass")})
-_PLAIN_GROUPS = frozenset({"admissionregistration.k8s.io", "apiregistration.k8s.io"})
+_PLAIN_GROUPS = frozenset({"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"})
 
 
 def _knows_finalizers(resource: Resource) -> bool:

@@ -11,6 +11,7 @@ from azsandbox.kubernetes.request import Object
 from azsandbox.kubernetes.strategies import same
 from azsandbox.kubernetes.validation.errors import quoted
 from azsandbox.kubernetes.warnings import addresses, key_pairs, node_labels
+from azsandbox.kubernetes.warnings.definitions import of_definition
 from azsandbox.kubernetes.warnings.pods import of_claim_spec
 
 Special = Callable[[Object, Object | None], list[str]]  # the object, and what it takes the place of
@@ -242,6 +243,7 @@ def _resource_slice(obj: Object, old: Object | None) -> list[str]:
 
 
 SPECIAL: dict[tuple[str, str], Special] = {
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): of_definition,
     ("", "Endpoints"): _endpoints,
     ("", "Node"): _node,
     ("", "PersistentVolume"): _volume,

@@ -8,9 +8,11 @@ from azsandbox.kubernetes.apply.typed import ABSENT
 from azsandbox.kubernetes.schema import crds, structural
 from azsandbox.kubernetes.schema.cel import CelError, compiled
 from azsandbox.kubernetes.schema.custom_rules import validate_rules
-from azsandbox.kubernetes.schema.custom_values import validate, validate_embedded, validate_lists
+from azsandbox.kubernetes.schema.custom_values import validate, validate_lists
 from azsandbox.kubernetes.schema.definitions import definitions
+from azsandbox.kubernetes.schema.embedded import validate_embedded
 from azsandbox.kubernetes.schema.structural import PRESERVE
+from azsandbox.kubernetes.validation import custom_resource_definitions
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
 RULES = "x-kubernetes-validations"
@@ -185,7 +187,7 @@ def definition(schema=None, **spec):
 
 class TestDefinitions:
     def test_a_plain_definition_is_right(self):
-        assert crds.validate(definition()) == []
+        assert custom_resource_definitions.create(definition()) == []
 
     @pytest.mark.parametrize(
         ("schema", "text"),
@@ -199,7 +201,7 @@ class TestDefinitions:
         ],
     )  # fmt: skip
     def test_a_schema_that_is_not_structural_is_refused(self, schema, text):
-        assert texts(crds.validate(definition(schema))) == [text]
+        assert texts(custom_resource_definitions.create(definition(schema))) == [text]
 
     def test_names_are_accepted_and_the_definition_is_established(self):
         judged = crds.with_status(definition(), [], "2026-01-01T00:00:00Z")
