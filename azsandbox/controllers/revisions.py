@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import orjson
+
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.objects import annotations_of, by_age, controller_reference, copy_of, labels_of, name_of
 from azsandbox.controllers.template_hash import canonical, canonical_bytes, fnv32a, safe_encode
@@ -15,8 +17,13 @@ HASH_LABEL = "controller-revision-hash"
 
 
 def template_patch(owner: Object) -> Object:
-    """What a revision keeps: the owner's pod template, as a patch that replaces it."""
-    return {"spec": {"template": {**copy_of(owner["spec"]["template"]), "$patch": "replace"}}}
+    """What a revision keeps: the owner's pod template, as a patch that replaces it.
+
+    Its keys are sorted, as it is compared byte by byte by clients that make it themselves.
+    """
+    patch = {"spec": {"template": {**owner["spec"]["template"], "$patch": "replace"}}}
+    found: Object = orjson.loads(orjson.dumps(patch, option=orjson.OPT_SORT_KEYS))
+    return found
 
 
 def data_hash(data: Object, collisions: int | None) -> str:
