@@ -210,3 +210,21 @@ def test_a_release_of_helm_is_told_with_who_applied_it_and_its_counts(delivery: 
     assert delivery.data(hello) == {"stage": "helm"}
     delivery.delete("charts")
     assert until(lambda: delivery.data(hello) == 404)
+
+
+def test_a_configuration_of_a_namespace_may_change_nothing_outside_of_it(delivery: Delivery) -> None:
+    checkout = Checkout(delivery.sandbox, delivery.folder, "tenant")
+    own = SETTINGS.replace("web}", "tenant}").replace("${stage}", "mine")
+    checkout.push({"own/settings.yaml": own, "other/settings.yaml": SETTINGS.replace("web}", "default}")})
+    kustomizations = {name: {"path": f"./{name}", "prune": True} for name in ("own", "other")}
+    delivery.follow("tenant", checkout, {"namespace": "tenant", "scope": "namespace", "kustomizations": kustomizations})
+    expected = {"tenant": "Compliant", "tenant-own": "Compliant", "tenant-other": "Non-Compliant"}
+    properties = delivery.until(
+        "tenant", lambda p: {s["name"]: s["complianceState"] for s in p["statuses"]} == expected
+    )
+    told = {status["name"]: status for status in properties["statuses"]}
+    said = " ".join(condition["message"] for condition in told["tenant-other"]["statusConditions"])
+    assert 'User "system:serviceaccount:tenant:flux-applier" cannot patch resource "configmaps"' in said
+    assert delivery.data("/api/v1/namespaces/tenant/configmaps/hello") == {"stage": "mine"}
+    assert delivery.data("/api/v1/namespaces/default/configmaps/hello") == 404
+    delivery.delete("tenant")
