@@ -74,6 +74,7 @@ class Stored:
     subject: str = ""
     annotations: dict[str, str] = field(default_factory=dict)
     upstream: str = ""  # of an import: where it was imported from
+    untagged: str = ""  # when it lost its last tag; "" for one that has a tag or never had any
     attributes: dict[str, bool] = field(default_factory=unlocked)
     content: bytes = b""
 
@@ -208,7 +209,7 @@ class Content:
         held = self.manifest(name, stored.digest)
         if held is not None:
             stored.created, stored.updated, stored.attributes = held.created, held.updated, held.attributes
-            stored.content = stored.content or held.content
+            stored.content, stored.untagged = stored.content or held.content, "" if tags else held.untagged
         else:
             stored.created = stored.updated = now
         repository = self.repository(name) or Repository(name, now, now)
@@ -224,8 +225,17 @@ class Content:
 
     def _put_tag(self, name: str, tag: str, digest: str, now: str) -> None:
         held = self.tag(name, tag) or Tag(tag, digest, now, now)
-        held.digest, held.updated = digest, now
+        before, held.digest, held.updated = held.digest, digest, now
         self._bucket.put(TAGS, f"{self._key(name)}:{tag}", orjson.dumps(asdict(held)))
+        if before != digest:
+            self._note_untagged(name, before, now)
+
+    def _note_untagged(self, name: str, digest: str, now: str) -> None:
+        """Writes down when a manifest lost its last tag, if it did."""
+        found = self.manifest(name, digest)
+        if found is not None and not any(tag.digest == digest for tag in self.tags(name)):
+            found.untagged = now
+            self._bucket.put(MANIFESTS, f"{self._key(name)}@{digest}", found.dump())
 
     def lock_manifest(self, name: str, digest: str, attributes: dict[str, bool]) -> Stored | None:
         """Changes what may be done with a manifest."""
@@ -247,8 +257,13 @@ class Content:
 
     def delete_tag(self, name: str, tag: str) -> None:
         """Removes a tag; its manifest stays."""
-        self._bucket.delete(TAGS, f"{self._key(name)}:{tag}")
-        self._touch(name)
+        found = self.tag(name, tag)
+        if found is None:
+            return
+        with self._all.store.atomic():
+            self._bucket.delete(TAGS, f"{self._key(name)}:{tag}")
+            self._note_untagged(name, found.digest, self._all.now())
+            self._touch(name)
 
     def delete_manifest(self, name: str, digest: str) -> None:
         """Deletes a manifest, the tags that point at it, and the blobs that no other manifest here refers to.

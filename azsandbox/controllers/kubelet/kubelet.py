@@ -51,7 +51,7 @@ class Kubelet(Controller):
         self.nodes = informers.of("v1", "nodes")
         self.pods = informers.of("v1", "pods")
         self.references = References(informers.of("v1", "configmaps"), informers.of("v1", "secrets"))
-        self.pulls = Pulls(options.get("images") or AssumedImages())
+        self.pulls = Pulls(options.get("images") or AssumedImages(), self.references, self.nodes.get)
         self.lifecycle = Lifecycle(self.pulls, self.references)
         self.addresses = PodAddresses()
         self.stopped: Callable[[str], bool] = options.get("stopped") or (lambda name: False)

@@ -11,7 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from azsandbox.controllers.client import Object
-from azsandbox.controllers.kubelet.images import Image, ImageSource, PullFailed, error_text, full_name, pull_seconds
+from azsandbox.controllers.kubelet.images import (
+    Image,
+    ImageSource,
+    Puller,
+    PullFailed,
+    error_text,
+    full_name,
+    pull_seconds,
+)
+from azsandbox.controllers.kubelet.pull_secrets import credentials
+from azsandbox.controllers.kubelet.references import References
 
 FIRST_BACKOFF, LAST_BACKOFF = 10.0, 300.0  # seconds
 REPORT_SECONDS = 1.0  # how long ErrImagePull shows before ImagePullBackOff
@@ -46,8 +56,10 @@ class Answer:
 class Pulls:
     """Images of all nodes."""
 
-    def __init__(self, source: ImageSource) -> None:
-        self.source = source
+    def __init__(
+        self, source: ImageSource, references: References, node_of: Callable[[str], Object | None] = lambda _: None
+    ) -> None:
+        self.source, self.references, self.node_of = source, references, node_of
         self._present: dict[str, dict[str, Image]] = {}  # node → full name → image
         self._pulls: dict[tuple[str, str], Pull] = {}  # pod uid, image
 
@@ -81,19 +93,28 @@ class Pulls:
         pull = self._pulls.get(key)
         now = time.monotonic()
         if pull is None or (pull.error and pull.until <= now and pull.reported):
-            task = asyncio.create_task(self._work(name, pod))
+            puller, missing = self._puller(pod)
+            task = asyncio.create_task(self._work(name, puller))
             task.add_done_callback(lambda _: done())
             self._pulls[key] = Pull(now, task, pull.failures if pull else 0)
-            return Answer(None, waiting, "", [("Normal", "Pulling", f'Pulling image "{given}"')])
+            events = [("Normal", "Pulling", f'Pulling image "{given}"')]
+            if missing:
+                text = (
+                    f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
+                    "attempting to pull the image may not succeed."
+                )
+                events.insert(0, ("Warning", "FailedToRetrieveImagePullSecret", text))
+            return Answer(None, waiting, "", events)
         if pull.task is not None:
             if not pull.task.done():
                 return Answer(None, waiting)
             try:
                 image = pull.task.result()
             except (PullFailed, asyncio.CancelledError) as error:
-                pull.error = error_text(error) if isinstance(error, PullFailed) else "context canceled"
+                runtime = self._runtime(pod["spec"]["nodeName"])
+                pull.error = error_text(error, runtime) if isinstance(error, PullFailed) else "context canceled"
             except Exception as error:
-                pull.error = f"rpc error: code = Unknown desc = {error}"
+                pull.error = str(error)
             else:
                 del self._pulls[key]
                 self._present.setdefault(pod["spec"]["nodeName"], {})[name] = image
@@ -121,7 +142,16 @@ class Pulls:
         message = f"{text}: ErrImagePull: {pull.error}"
         return Answer(None, "ImagePullBackOff", message, events, pull.until - now)
 
-    async def _work(self, name: str, pod: Object) -> Image:
-        image = await self.source.pull(name, pod)
+    def _puller(self, pod: Object) -> tuple[Puller, list[str]]:
+        """For whom a pull is, and the names of pull secrets that are not there."""
+        found, missing = credentials(pod, self.references)
+        return Puller(pod, self.node_of(pod["spec"]["nodeName"]) or {}, found), missing
+
+    def _runtime(self, node: str) -> str:
+        status = (self.node_of(node) or {}).get("status") or {}
+        return str((status.get("nodeInfo") or {}).get("containerRuntimeVersion") or "")
+
+    async def _work(self, name: str, puller: Puller) -> Image:
+        image = await self.source.pull(name, puller)
         await asyncio.sleep(pull_seconds(image))
         return image

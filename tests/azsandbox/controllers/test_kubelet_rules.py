@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
 
 from azsandbox.controllers import metrics
-from azsandbox.controllers.kubelet import images, probes
+from azsandbox.controllers.kubelet import images, probes, pull_secrets
 from azsandbox.controllers.kubelet.addresses import PodAddresses
 from azsandbox.controllers.kubelet.commands import outcome_of
 from azsandbox.controllers.kubelet.pod_conditions import phase_of
@@ -62,7 +64,10 @@ def test_names_of_images_are_completed_as_the_runtime_does() -> None:
     assert images.full_name("nginx") == "docker.io/library/nginx:latest"
     assert images.full_name("bitnami/redis:7") == "docker.io/bitnami/redis:7"
     assert images.full_name("lab.azurecr.io/app:1") == "lab.azurecr.io/app:1"
+    assert images.full_name("Lab.azurecr.io/app:1") == "Lab.azurecr.io/app:1"
+    assert images.full_name("lab.azurecr.io/App:1") is None
     assert images.full_name("NGINX:1") is None
+    assert images.parts("lab.azurecr.io/team/app:1") == ("lab.azurecr.io", "team/app", "1")
 
 
 @pytest.mark.parametrize(
@@ -76,13 +81,51 @@ def test_names_of_images_are_completed_as_the_runtime_does() -> None:
 async def test_images_that_cannot_be_there_fail_in_the_words_of_containerd(image: str, text: str) -> None:
     name = images.full_name(image)
     assert name is not None
-    with pytest.raises(images.PullFailed, match="failed to resolve reference") as failed:
-        await images.AssumedImages().pull(name, {})
-    assert text in str(failed.value)
+    with pytest.raises(images.PullFailed) as failed:
+        await images.AssumedImages().pull(name, images.Puller({}, {}))
+    assert text in images.error_text(failed.value, "containerd://2.3.2-2")
+
+
+def test_errors_of_pulls_are_told_in_the_words_of_the_nodes_containerd() -> None:
+    failed = images.PullFailed("r.io/a:1", images.Attempt("denied"), images.Attempt("denied"))
+    older, newer = (images.error_text(failed, f"containerd://{version}") for version in ("1.7.33-1", "2.3.2-2"))
+    assert older == 'failed to pull and unpack image "r.io/a:1": failed to resolve reference "r.io/a:1": denied'
+    assert newer == 'failed to pull and unpack image "r.io/a:1": failed to resolve image: denied'
+    several = images.PullFailed("r.io/a:1", images.not_found("r.io/a:1"), images.Attempt("broken", resolved=True))
+    assert images.error_text(several) == (
+        '[rpc error: code = NotFound desc = failed to pull and unpack image "r.io/a:1": failed to resolve image: '
+        'r.io/a:1: not found, failed to pull and unpack image "r.io/a:1": broken]'
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "fits"),
+    [
+        ("https://lab.azurecr.io", True),
+        ("lab.azurecr.io/v2/", True),
+        ("*.azurecr.io", True),
+        ("lab.azurecr.io/team", True),
+        ("lab.azurecr.io/other", False),
+        ("*.io", False),
+        ("shop.azurecr.io", False),
+    ],
+)
+def test_pull_secrets_are_offered_to_the_registries_that_they_name(place: str, fits: bool) -> None:
+    auth = base64.b64encode(b"lab:pass:word").decode()
+    data = {".dockerconfigjson": json.dumps({"auths": {place: {"auth": auth}}}).encode()}
+    (found,) = pull_secrets.read(data)
+    assert (found.user, found.password) == ("lab", "pass:word")
+    assert found.fits("lab.azurecr.io/team/app:1") is fits
+
+
+def test_what_is_no_pull_secret_holds_no_credentials() -> None:
+    assert pull_secrets.read({"password": b"x"}) == []
+    assert pull_secrets.read({".dockerconfigjson": b"{"}) == []
+    assert pull_secrets.read({".dockercfg": b'{"r.io": {"username": "a", "password": "b"}}'})[0].user == "a"
 
 
 async def test_an_image_that_is_taken_to_exist_has_a_digest_and_a_size() -> None:
-    found = await images.AssumedImages().pull("docker.io/library/nginx:1.27", {})
+    found = await images.AssumedImages().pull("docker.io/library/nginx:1.27", images.Puller({}, {}))
     assert found.id.startswith("docker.io/library/nginx@sha256:")
     assert found.size == 72319283
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from azsandbox.arm.provider import Provider
+import logging
+
+from azsandbox.arm.provider import Arm, Provider
 from azsandbox.arm.providers.containerregistry.names import CheckNameAvailability
 from azsandbox.arm.providers.containerregistry.registries import Registries
 from azsandbox.arm.providers.containerregistry.usages import Usages
+from azsandbox.arm.resources import Document
+
+REGISTRIES = "Microsoft.ContainerRegistry/registries"
+RETENTION_SECONDS = 600.0  # between two looks at untagged manifests; the sandbox's own choice
+log = logging.getLogger(__name__)
 
 
 class ContainerRegistry(Provider):
@@ -15,3 +22,20 @@ class ContainerRegistry(Provider):
 
     def __init__(self) -> None:
         super().__init__([Registries(), Usages(), CheckNameAvailability()])
+
+    async def run(self, arm: Arm) -> None:
+        """Deletes what retention policies no longer keep."""
+        while True:
+            await arm.services.clock.sleep(RETENTION_SECONDS)
+            if any(_retains(stored.properties) for stored in arm.resources.all(REGISTRIES)):
+                from azsandbox.registry.retention import sweep
+
+                try:
+                    sweep(arm.services.registries)
+                except Exception:  # a registry may be going: look again
+                    log.info("retention", exc_info=True)
+
+
+def _retains(properties: Document) -> bool:
+    policy = (properties.get("policies") or {}).get("retentionPolicy") or {}
+    return bool(policy.get("status") == "enabled")

@@ -5,10 +5,13 @@ Snapshots, fleets, OpenShift clusters and the like are refused by name (no type 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azsandbox.arm.provider import Provider
 from azsandbox.arm.providers.containerservice import node_resources
+
+if TYPE_CHECKING:
+    from azsandbox.cluster import Cluster
 
 
 class ContainerService(Provider):
@@ -44,16 +47,23 @@ class ContainerService(Provider):
         )
 
     def prepare(self, arm: Any) -> None:
-        """Adds the types of the node resource group, and Entra's access to every cluster."""
+        """Adds the types of the node resource group, and to every cluster Entra's access and the registries' images."""
         from azsandbox.aks import access
 
         node_resources.add(arm)
         clusters = arm.services.clusters
         if clusters is not None:
             clusters.configure.append(lambda cluster: access.attach(arm, cluster))
+            clusters.configure.append(lambda cluster: _attach_images(arm, cluster))
 
     async def run(self, arm: Any) -> None:
         """The cluster autoscaler, for all clusters that have it on."""
         from azsandbox.aks.autoscaler import run
 
         await run(arm)
+
+
+def _attach_images(arm: Any, cluster: Cluster) -> None:
+    from azsandbox.aks.registry_images import attach  # the registries' code, which a start need not wait for
+
+    attach(arm, cluster)
