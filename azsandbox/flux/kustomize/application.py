@@ -85,8 +85,8 @@ async def apply(
 
     # A new revision of what was looked at within the interval is about its changes; all else is looked at anew
     trusted: set[ObjectRef] = set()
-    if new and to.own and settled.is_fresh(seconds(spec["interval"])):
-        trusted = await settled.unchanged(manifests, cluster)
+    if new and not to.remote and settled.is_fresh(seconds(spec["interval"])):
+        trusted = await settled.unchanged(manifests, cluster, None if to.own else to.client)
     applier = Applier(to.client, to.mapping, options, wait, settled, frozenset(trusted))
     try:
         changes = await applier.apply_staged(manifests)

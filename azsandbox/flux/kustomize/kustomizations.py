@@ -311,7 +311,7 @@ class Kustomizations(FluxReconciler):
     async def _apply(self, attempt: Attempt, built: Built, to: Access) -> Applied:
         """Applies what was built, and tells what changed. Raises Failed."""
         obj = attempt.obj
-        settled = self._settled.setdefault(obj["metadata"]["uid"], Settled()) if to.own else Settled()
+        settled = self._settled.setdefault(obj["metadata"]["uid"], Settled()) if not to.remote else Settled()
         try:
             applied = await apply(
                 obj, built.manifests, to, self.settings, settled, self.cluster, attempt.reader, new=attempt.is_new

@@ -13,15 +13,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from azsandbox.controllers.client import Object
+from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.informer import Informer, Informers
 from azsandbox.flux.kustomize.prepared import GROUP, Manifest
-from azsandbox.flux.object_refs import ObjectRef
+from azsandbox.flux.object_refs import ObjectRef, group_of
 from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.kubernetes.errors import StatusError
 
 FEW = 5  # objects of one kind that are asked about one by one
 PATIENCE = 1.0  # seconds for the first list of a kind
+_REVIEWS = "authorization.k8s.io/v1"
 
 
 def fingerprint(obj: Object) -> Any:
@@ -75,8 +76,14 @@ class Settled:
         """Nothing is known of an object any more."""
         self._known.pop(ref, None)
 
-    async def unchanged(self, manifests: list[Manifest], cluster: Cluster) -> set[ObjectRef]:
-        """The objects that are as they were found, in the manifests and in the cluster."""
+    async def unchanged(
+        self, manifests: list[Manifest], cluster: Cluster, asking: KubeClient | None = None
+    ) -> set[ObjectRef]:
+        """The objects that are as they were found, in the manifests and in the cluster.
+
+        `asking` is an account other than the controller's own: what it may no longer apply is left for the apply to
+        refuse.
+        """
         same = [m for m in manifests if self._known.get(m.ref, (b"",))[0] == m.digest]
         found: set[ObjectRef] = set()
         for (api_version, kind), count in Counter((m.obj["apiVersion"], m.obj["kind"]) for m in same).items():
@@ -89,4 +96,24 @@ class Settled:
                     existing = informer.get(f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name)
                     if existing is not None and fingerprint(existing) == self._known[ref][1]:
                         found.add(ref)
+            if asking is not None:
+                for namespace in {ref.namespace for ref in found if ref.kind == kind}:
+                    if not await _may_apply(asking, informer, namespace):
+                        found = {ref for ref in found if ref.kind != kind or ref.namespace != namespace}
         return found
+
+
+async def _may_apply(client: KubeClient, informer: Informer, namespace: str) -> bool:
+    """Whether the account of a client may apply objects of a resource in a namespace."""
+    attributes = {
+        "verb": "patch",
+        "group": group_of(informer.api_version),
+        "resource": informer.resource,
+        "namespace": namespace,
+    }
+    review = {"apiVersion": _REVIEWS, "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
+    try:
+        answer = await client.create(path(_REVIEWS, "selfsubjectaccessreviews"), review)
+    except StatusError:
+        return False
+    return bool(answer["status"]["allowed"])

@@ -405,3 +405,21 @@ async def test_the_last_of_several_pushes_is_what_the_cluster_has(fleet: Fleet) 
     revisions = [await fleet.push({"a.yaml": config_map("a", value=str(n))}) for n in range(5)]
     await fleet.ready(revision=revisions[-1])
     assert (await fleet.config_map("a") or {})["data"] == {"value": "4"}
+
+
+async def test_an_account_that_may_no_longer_apply_is_refused_also_for_what_did_not_change(fleet: Fleet) -> None:
+    group = "rbac.authorization.k8s.io/v1"
+    await fleet.client.create(path("v1", "serviceaccounts", "default"), {"metadata": {"name": "deployer"}})
+    rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}]
+    await fleet.client.create(path(group, "clusterroles"), {"metadata": {"name": "deployer"}, "rules": rules})
+    subject = {"kind": "ServiceAccount", "name": "deployer", "namespace": "default"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "deployer"}
+    binding = {"metadata": {"name": "deployer"}, "subjects": [subject], "roleRef": role}
+    await fleet.client.create(path(group, "clusterrolebindings"), binding)
+    files = {f"c{n}.yaml": config_map(f"c{n}") for n in range(8)}
+    await fleet.push(files)
+    await fleet.create(serviceAccountName="deployer")
+    await fleet.ready()
+    await fleet.client.delete(path(group, "clusterrolebindings", "", "deployer"))
+    await fleet.push({name: text for name, text in files.items() if name != "c7.yaml"})
+    assert "(Forbidden)" in await fleet.not_ready("ReconciliationFailed")
