@@ -55,7 +55,7 @@ def _receiver() -> Iterator[str]:
         server.server_close()
 
 
-def _api(env: dict[str, Any], method: str, path: str, body: Any = None) -> None:
+def api(env: dict[str, Any], method: str, path: str, body: Any = None) -> None:
     port = int(env["arm_endpoint"].rpartition(":")[2])
     context = ssl.create_default_context(cafile=env["ca"])
     connection = http.client.HTTPSConnection("localhost", port, context=context)
@@ -64,6 +64,13 @@ def _api(env: dict[str, Any], method: str, path: str, body: Any = None) -> None:
     answer = connection.getresponse()
     assert answer.status < 300, answer.read()
     connection.close()
+
+
+def git(env: dict[str, Any], folder: Path, *arguments: str) -> str:
+    """Runs git as the learner does, by the sandbox's proxy; returns what it prints."""
+    environ = {**os.environ, **env["environment"], **_IDENTITY}
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environ, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def _waited(commit: str) -> float:
@@ -77,33 +84,26 @@ def _waited(commit: str) -> float:
 def _measure(env: dict[str, Any], folder: Path, files: int, pushes: int) -> dict[str, list[float]]:
     """Seconds of each push, and from its beginning and its end to the hook."""
     name = f"bench-{files}"
-    environ = {**os.environ, **env["environment"], **_IDENTITY}
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=work, env=environ, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    _api(env, "POST", "/orgs/contoso/repos", {"name": name})
-    work = folder
-    git("clone", "--quiet", f"https://github.com/contoso/{name}", name)
+    api(env, "POST", "/orgs/contoso/repos", {"name": name})
+    git(env, folder, "clone", "--quiet", f"https://github.com/contoso/{name}", name)
     work = folder / name
-    git("checkout", "--quiet", "-B", "main")
+    git(env, work, "checkout", "--quiet", "-B", "main")
     for number in range(files):
         path = work / "apps" / str(number % 20) / f"{number}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c{number}\n")
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "First")
-    git("push", "--quiet", "origin", "main")
+    git(env, work, "add", "--all")
+    git(env, work, "commit", "--quiet", "-m", "First")
+    git(env, work, "push", "--quiet", "origin", "main")
     with _receiver() as url:
-        _api(env, "POST", f"/repos/contoso/{name}/hooks", {"config": {"url": url, "content_type": "json"}})
+        api(env, "POST", f"/repos/contoso/{name}/hooks", {"config": {"url": url, "content_type": "json"}})
         found: dict[str, list[float]] = {"push": [], "hook": [], "after": []}
         for number in range(pushes):
             (work / "apps" / "0" / "0.yaml").write_text(f"# {number}\n")
-            git("commit", "--quiet", "--all", "-m", f"Change {number}")
-            head = git("rev-parse", "HEAD")
+            git(env, work, "commit", "--quiet", "--all", "-m", f"Change {number}")
+            head = git(env, work, "rev-parse", "HEAD")
             began = time.perf_counter()
-            git("push", "--quiet", "origin", "main")
+            git(env, work, "push", "--quiet", "origin", "main")
             ended = time.perf_counter()
             came = _waited(head)
             found["push"].append(ended - began)
@@ -112,7 +112,8 @@ def _measure(env: dict[str, Any], folder: Path, files: int, pushes: int) -> dict
     return found
 
 
-def _show(title: str, seconds: list[float], aim: str = "") -> None:
+def show_seconds(title: str, seconds: list[float], aim: str = "") -> None:
+    """Prints the median and the 95th percentile."""
     ordered = sorted(seconds)
     p95 = ordered[int(len(ordered) * 0.95) - 1] * 1000
     show(f"{title}, median", ordered[len(ordered) // 2] * 1000, "ms", f"p95 {p95:.0f} ms{aim}")
@@ -123,6 +124,6 @@ def run(pushes: int = 100) -> None:
     with sandbox() as env, tempfile.TemporaryDirectory() as folder:
         for files in (20, 500):
             found = _measure(env, Path(folder), files, pushes)
-            _show(f"git push of one commit, {files} files", found["push"])
-            _show(f"begin of a push to its hook, {files} files", found["hook"])
-            _show(f"end of a push to its hook, {files} files", found["after"])
+            show_seconds(f"git push of one commit, {files} files", found["push"])
+            show_seconds(f"begin of a push to its hook, {files} files", found["hook"])
+            show_seconds(f"end of a push to its hook, {files} files", found["after"])
