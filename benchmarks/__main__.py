@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from benchmarks import api_server, azure, git_host
+from benchmarks import api_server, azure, flux, git_host
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
     api_server.run(pods=1000 if quick else 5000)
     print()
     git_host.run(pushes=20 if quick else 100)
+    print()
+    flux.run(pushes=20 if quick else 100)
 
 
 if __name__ == "__main__":

@@ -160,8 +160,10 @@ class Seen:
             return self.values[name, value]
 
 
-def _manifest(number: int, value: str) -> str:
-    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{number}, namespace: default}}\ndata: {{value: {value}}}\n"
+def _manifest(name: str, value: str) -> str:
+    return (
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\ndata: {{value: {value}}}\n"
+    )
 
 
 @contextlib.contextmanager
@@ -182,7 +184,7 @@ def _measure(env: dict[str, Any], kube: Kube, folder: Path, objects: int, pushes
     for number in range(objects):
         path = work / "apps" / str(number % 20) / f"{number}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_manifest(number, "first"))
+        path.write_text(_manifest(f"{name}-{number}", "first"))
     git(env, work, "add", "--all")
     git(env, work, "commit", "--quiet", "-m", "First")
     git(env, work, "push", "--quiet", "origin", "main")
@@ -192,13 +194,13 @@ def _measure(env: dict[str, Any], kube: Kube, folder: Path, objects: int, pushes
     seen = Seen(kube)
     found: dict[str, list[float]] = {"push": [], "applied": [], "after": []}
     for turn in range(pushes):
-        number, value = turn % objects, f"turn-{objects}-{turn}"
-        (work / "apps" / str(number % 20) / f"{number}.yaml").write_text(_manifest(number, value))
+        number, value = turn % objects, f"turn-{turn}"
+        (work / "apps" / str(number % 20) / f"{number}.yaml").write_text(_manifest(f"{name}-{number}", value))
         git(env, work, "commit", "--quiet", "--all", "-m", f"Change {turn}")
         began = time.perf_counter()
         git(env, work, "push", "--quiet", "origin", "main")
         ended = time.perf_counter()
-        applied = seen.at(f"m{number}", value)
+        applied = seen.at(f"{name}-{number}", value)
         found["push"].append(ended - began)
         found["applied"].append(applied - began)
         found["after"].append(max(applied - ended, 0.0))
