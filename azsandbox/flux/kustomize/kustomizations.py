@@ -24,12 +24,12 @@ from azsandbox.flux.kustomize.overlay import BuildFailed, Built, Overlays
 from azsandbox.flux.kustomize.settings import Settings, retry_interval, timeout
 from azsandbox.flux.kustomize.settled import Cluster, Settled
 from azsandbox.flux.kustomize.sources import GROUP, SOURCES, source_of
-from azsandbox.flux.kustomize.status import StatusWriter
 from azsandbox.flux.kustomize.tree import Tree, secure_join
 from azsandbox.flux.kustomize.triggers import Triggers
 from azsandbox.flux.object_refs import ObjectRef, group_of
 from azsandbox.flux.reconciler import NEVER, FluxReconciler
 from azsandbox.flux.rest_mapping import RestMapping
+from azsandbox.flux.status import StatusWriter
 from azsandbox.flux.waiting import WaitFailed, wait_until_ready
 from azsandbox.kubernetes.errors import StatusError
 

@@ -91,7 +91,7 @@ class GitRepositories(SourceReconciler):
             if status.get("includedArtifacts"):
                 conditions.mark(obj, OUTDATED, "True", "IncludeChange", message)
             self.progress(obj, f"building artifact: {message}", drift=True)
-            await self.save(obj)
+            self.step(obj)
         conditions.remove(obj, OUTDATED)
 
         # Which commit its reference means; if that is known, there is nothing to do
@@ -113,7 +113,7 @@ class GitRepositories(SourceReconciler):
         self._verify(obj, commit, await self._keys(obj))
         revision = _revision(obj, commit)
         if observed != revision and (status.get("artifact") or {}).get("revision") != revision:
-            await self.drift(obj, f"new upstream revision '{revision}'")
+            self.drift(obj, f"new upstream revision '{revision}'")
 
         # The artifact
         stored = f"stored artifact for revision '{revision}'"

@@ -118,7 +118,7 @@ class HelmCharts(SourceReconciler):
         build = await self._built(obj, source)
         revision = (status.get("artifact") or {}).get("revision")
         if build.name != status.get("observedChartName") or build.version != revision:
-            await self.drift(obj, build.summary, "NewChart")
+            self.drift(obj, build.summary, "NewChart")
         conditions.remove(obj, FETCH_FAILED, BUILD_FAILED)
         if build.resolved:
             text = f"resolved {build.resolved} chart dependencies"

@@ -102,7 +102,7 @@ class HelmRepositories(SourceReconciler):
                 text = f"failed to load Helm repository from index YAML: failed to load index: {error}"
                 raise Failed("IndexationFailed", text, FETCH_FAILED) from error
             conditions.remove(obj, FETCH_FAILED)
-            await self.drift(obj, f"new index revision '{revision}'")
+            self.drift(obj, f"new index revision '{revision}'")
 
             # The artifact
             name = f"index-{revision.removeprefix('sha256:')}.yaml"

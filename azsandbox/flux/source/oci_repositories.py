@@ -91,7 +91,7 @@ class OciRepositories(SourceReconciler):
         finally:
             if not known:
                 name = f"{client.repository}{f':{reference}' if tagged else f'@{digest}'}"
-                await self.drift(obj, f"new revision '{revision}' for '{name}'")
+                self.drift(obj, f"new revision '{revision}' for '{name}'")
 
         # The artifact
         if pulled is None:

@@ -15,6 +15,7 @@ from azsandbox.flux.durations import seconds
 from azsandbox.flux.events import NORMAL, TRACE, WARNING
 from azsandbox.flux.reconciler import NEVER, REQUESTED, FluxReconciler
 from azsandbox.flux.source.outcomes import Failed, NoChange, NotYet, Stalled, Waiting
+from azsandbox.flux.status import StatusWriter
 
 GROUP = "source.toolkit.fluxcd.io"
 STORAGE_FAILED, FETCH_FAILED = "StorageOperationFailed", "FetchFailed"
@@ -44,12 +45,11 @@ class SourceReconciler(FluxReconciler):
     workers = 2  # --concurrent
     summarized: ClassVar[tuple[str, ...]]
     failures: ClassVar[tuple[str, ...]]
-    building: ClassVar[str] = "building artifact"
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)
         self.artifacts = Artifacts(self.flux.storage, self.namespace)
-        self.told: list[tuple[str, str, str]] = []
+        self._writers: dict[str, StatusWriter] = {}  # by the key of what is being reconciled
 
     async def build(self, obj: Object, before: Object) -> Built:
         """Brings the artifact in the status of `obj` up to date; `before` is the object as it was."""
@@ -58,12 +58,20 @@ class SourceReconciler(FluxReconciler):
     async def act(self, obj: Object) -> float | None:
         """One reconciliation."""
         before = copy.deepcopy(obj)
+        writer = self._writers[key_of(obj)] = StatusWriter(self.client, self.objects.path_of(obj, "status"), obj)
+        try:
+            return await self._reconcile(obj, before, writer)
+        finally:
+            writer.close()
+            del self._writers[key_of(obj)]
+
+    async def _reconcile(self, obj: Object, before: Object, writer: StatusWriter) -> float | None:
         obj.setdefault("status", {})
         failure: Failed | NoChange | None = None
         built: Built | None = None
         try:
             # Say that it begins
-            await self._begin(obj)
+            self._begin(obj)
 
             # See whether what was stored is still there
             await self._check_storage(obj)
@@ -79,22 +87,22 @@ class SourceReconciler(FluxReconciler):
 
         # Say in conditions and events how it went, and when to do it again
         after = self._conclude(obj, failure)
-        await self.save(obj)
+        await writer.write(obj)
         await self._tell(obj, before, built, failure)
         return after
 
     # --- the stages
 
-    async def _begin(self, obj: Object) -> None:
+    def _begin(self, obj: Object) -> None:
         status, metadata = obj["status"], obj["metadata"]
         self.progress(obj, "reconciliation in progress")
         observed, generation = status.get("observedGeneration", 0), metadata["generation"]
         requested = (metadata.get("annotations") or {}).get(REQUESTED, "")
         if generation != observed:
             self.progress(obj, f"processing object: new generation {observed} -> {generation}")
-            await self.save(obj)
+            self.step(obj)
         elif requested != status.get("lastHandledReconcileAt", ""):
-            await self.save(obj)
+            self.step(obj)
         conditions.remove(obj, STORAGE_FAILED)
 
     async def _check_storage(self, obj: Object) -> None:
@@ -115,9 +123,9 @@ class SourceReconciler(FluxReconciler):
                 del status["artifact"]
                 status.pop("url", None)
         if not status.get("artifact"):
-            self.progress(obj, self.building + (": disappeared from storage" if missing else ""), drift=True)
+            self.progress(obj, "building artifact" + (": disappeared from storage" if missing else ""), drift=True)
             conditions.remove(obj, IN_STORAGE)
-            await self.save(obj)
+            self.step(obj)
         else:
             status["artifact"]["url"] = self.artifacts.url(artifact["path"])  # by its host's name of today
 
@@ -192,12 +200,16 @@ class SourceReconciler(FluxReconciler):
         if drift or not ready or ready["status"] == "Unknown":
             conditions.mark(obj, conditions.READY, "Unknown", "Progressing", message)
 
-    async def drift(self, obj: Object, message: str, reason: str = "NewRevision", prefix: str = "") -> None:
+    def step(self, obj: Object) -> None:
+        """Shows how far a reconciliation is, if it takes any longer."""
+        self._writers[key_of(obj)].write_soon(obj)
+
+    def drift(self, obj: Object, message: str, reason: str = "NewRevision") -> None:
         """Says that something new is upstream, before it is built."""
         if obj["status"].get("artifact"):
             conditions.mark(obj, OUTDATED, "True", reason, message)
-        self.progress(obj, f"{prefix or self.building}: {message}", drift=True)
-        await self.save(obj)
+        self.progress(obj, f"building artifact: {message}", drift=True)
+        self.step(obj)
 
     def stored(self, obj: Object, message: str, reason: str = "Succeeded") -> None:
         """Says that the artifact is there."""

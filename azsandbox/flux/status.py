@@ -1,4 +1,4 @@
-"""Writing a Kustomization's status as it goes, a patch of what changed each time."""
+"""Writing an object's status as a reconciliation goes, a patch of what changed each time."""
 
 from __future__ import annotations
 
