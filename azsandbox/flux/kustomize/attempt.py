@@ -10,7 +10,7 @@ from azsandbox.flux.expressions import HealthChecks
 from azsandbox.flux.kstatus import Rule, completed_job
 from azsandbox.flux.kustomize import history, sources
 from azsandbox.flux.kustomize.overlay import Built
-from azsandbox.flux.kustomize.status import StatusWriter
+from azsandbox.flux.status import StatusWriter
 
 
 class Failed(Exception):
