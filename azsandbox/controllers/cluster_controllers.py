@@ -5,6 +5,7 @@ from __future__ import annotations
 from azsandbox.controllers.endpoint_slice_mirroring import EndpointSliceMirroring
 from azsandbox.controllers.endpoint_slices import EndpointSliceController
 from azsandbox.controllers.endpoints import EndpointsController
+from azsandbox.controllers.flow_schemas import FlowSchemas
 from azsandbox.controllers.informer import Controller
 from azsandbox.controllers.kubelet import Kubelet
 from azsandbox.controllers.namespaces import NamespaceController
@@ -13,6 +14,7 @@ from azsandbox.controllers.node_lifecycle import NodeLifecycle
 from azsandbox.controllers.root_ca import RootCaPublisher
 from azsandbox.controllers.scheduler import Scheduler
 from azsandbox.controllers.service_accounts import ServiceAccounts, ServiceAccountTokens
+from azsandbox.controllers.service_cidrs import ServiceCidrs
 from azsandbox.controllers.service_load_balancer import ServiceLoadBalancer
 from azsandbox.controllers.storage.attach_detach import AttachDetach
 from azsandbox.controllers.storage.expansion import VolumeExpansion
@@ -34,6 +36,7 @@ CONTROLLERS_CLUSTER: list[type[Controller]] = [
     EndpointsController,
     EndpointSliceController,
     EndpointSliceMirroring,
+    ServiceCidrs,
     ServiceLoadBalancer,
     PersistentVolumes,
     ClaimProtection,
@@ -42,4 +45,5 @@ CONTROLLERS_CLUSTER: list[type[Controller]] = [
     VolumeExpansion,
     Provisioner,
     AttachDetach,
+    FlowSchemas,
 ]

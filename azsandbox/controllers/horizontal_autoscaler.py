@@ -47,7 +47,7 @@ class HorizontalAutoscalerController(Controller):
 
     def _changed(self, kind: str, hpa: Object, old: Object | None) -> None:
         if kind == "ADDED" or (old is not None and old["spec"] != hpa["spec"]):
-            self.queue.add(f"{namespace_of(hpa)}/{name_of(hpa)}")
+            self.queue.add_after(f"{namespace_of(hpa)}/{name_of(hpa)}", INTERVAL)
 
     async def reconcile(self, key: str) -> None:
         cached = self.autoscalers.get(key)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from azsandbox.kubernetes.allocators import ip_addresses
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object
 
@@ -37,4 +38,5 @@ def fill(server: ApiServer) -> None:
         obj["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
         server.default(resource, obj)
         server.registry.insert(resource, obj)
+    ip_addresses.repair(server)
     server.registry.bucket.compact()

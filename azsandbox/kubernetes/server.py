@@ -16,6 +16,7 @@ from azsandbox.kubernetes import answers, errors, negotiation, nonresource, opti
 from azsandbox.kubernetes.admission import Admission
 from azsandbox.kubernetes.admission.local_services import LocalServices
 from azsandbox.kubernetes.aggregation import Aggregation, Extension
+from azsandbox.kubernetes.allocators import ip_addresses
 from azsandbox.kubernetes.authn import Authentication, impersonated
 from azsandbox.kubernetes.authz import Authorization, Question
 from azsandbox.kubernetes.custom import CustomResources
@@ -282,8 +283,10 @@ class ApiServer:
 
     @contextlib.contextmanager
     def allocations(self, resource: Resource, new: Object, old: Object | None) -> Iterator[None]:
-        """Around a write: cluster IPs and node ports that it takes are taken once it is stored."""
+        """Around a write: cluster IPs that a Service takes or gives back are noted once it is stored."""
         yield
+        if (resource.group, resource.kind) == ("", "Service"):
+            ip_addresses.note(self, new, old)
 
     def released(self, resource: Resource, obj: Object) -> None:
         """After a deletion: what the object had allocated is free again."""

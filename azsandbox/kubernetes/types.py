@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from azsandbox.kubernetes import defaults, errors, validation
+from azsandbox.kubernetes import conversion, defaults, errors, validation
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
 
 if TYPE_CHECKING:
+    from azsandbox.kubernetes.apply.typed import Comparison
     from azsandbox.kubernetes.schema.decode import Decoded
     from azsandbox.kubernetes.schema.definitions import Definitions, Type
     from azsandbox.kubernetes.schema.openapi import OpenApi
@@ -77,7 +78,25 @@ class Types:
         from azsandbox.kubernetes.apply import record_update, reset_fields
 
         reset = reset_fields(resource, subresource)
-        record_update(new, old, manager, api_version or resource.api_version, subresource, now(), type_, reset)
+        version = api_version or resource.api_version
+
+        def elsewhere(other: str) -> Comparison | None:
+            return self._in_version(resource, version, other, new, old)
+
+        record_update(new, old, manager, version, subresource, now(), type_, reset, elsewhere=elsewhere)
+
+    def _in_version(
+        self, resource: Resource, version: str, other: str, new: Object, old: Object | None
+    ) -> Comparison | None:
+        """A change as it is in an API version where the kind has other fields; None where it has the same."""
+        from azsandbox.kubernetes.apply import typed
+
+        if old is None or not conversion.differs(version, other, resource.kind):
+            return None
+        group, _, name = other.rpartition("/")
+        target = GroupVersionKind(group, name, resource.kind)
+        before, after = (conversion.convert({**obj, "apiVersion": version}, target) for obj in (old, new))
+        return typed.compare(self.named(target), before, after)
 
     def apply(self, server: ApiServer, request: Request, resource: Resource, old: Object | None) -> Object:
         """Server-side apply of a request's body on `old`. Raises 409 for conflicts, 400, 500."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from azsandbox.kubernetes import answers, errors, options
 from azsandbox.kubernetes.authz import Question
 from azsandbox.kubernetes.request import Object, Request, Response, User
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.validation.errors import FieldError, invalid
 from azsandbox.kubernetes.verbs import writing
+from azsandbox.store import Record
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
@@ -26,7 +29,7 @@ async def answer(server: ApiServer, request: Request) -> Response:
     resource = request.resource
     assert resource is not None
     if resource.qualified == "componentstatuses":
-        return _component_statuses(request)
+        return await _component_statuses(server, request, resource)
     if request.name:
         raise errors.page_not_found()
     if request.verb != "create":
@@ -69,26 +72,26 @@ async def _binding(server: ApiServer, request: Request) -> Response:
     return await pod_binding.answer(server, request)
 
 
-def _component_statuses(request: Request) -> Response:
+async def _component_statuses(server: ApiServer, request: Request, resource: Resource) -> Response:
     """What kubectl get componentstatuses shows: the parts of a control plane, all of them in this process."""
     if request.verb not in ("get", "list", "watch"):
         raise errors.method_not_allowed()
     request.warnings.append("v1 ComponentStatus is deprecated in v1.19+")
     if request.verb == "watch":
         raise errors.method_not_allowed('watch is not supported on resources of kind "componentstatuses"')
-    items = []
-    for name in ("scheduler", "controller-manager", "etcd-0"):
+    items: list[Object] = []
+    for name in ("controller-manager", "scheduler", "etcd-0"):
         condition = {"type": "Healthy", "status": "True", "message": "ok"}
         items.append({"metadata": {"name": name}, "conditions": [condition]})
     if request.verb == "list":
-        body = {"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": items}
-        return answers.respond(request, body)
-    found = next((item for item in items if item["metadata"]["name"] == request.name), None)  # type: ignore[index]
+        records = [Record(item["metadata"]["name"], orjson.dumps(item), 0, 0) for item in items]
+        return await answers.stored_list(server, request, resource, records, {})
+    found = next((item for item in items if item["metadata"]["name"] == request.name), None)
     if request.verb != "get":
         raise errors.method_not_allowed()
     if found is None:
         raise errors.not_found("componentstatus", request.name)
-    return answers.respond(request, {"kind": "ComponentStatus", "apiVersion": "v1", **found})
+    return await answers.obj(server, request, resource, {"kind": "ComponentStatus", "apiVersion": "v1", **found})
 
 
 # --- access

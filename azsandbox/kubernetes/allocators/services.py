@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.allocators import ip_addresses
 from azsandbox.kubernetes.allocators.node_ports import NodePorts, PortError
 from azsandbox.kubernetes.allocators.service_ips import AddressError, ServiceIPs
 from azsandbox.kubernetes.request import Object
@@ -53,6 +54,7 @@ class ServiceAllocation:
         held = [*(spec.get("clusterIPs") or []), *(port.get("nodePort") for port in spec.get("ports") or [])]
         for value in [*held, spec.get("healthCheckNodePort")]:
             self._held.pop(str(value), None)
+        ip_addresses.note(self.server, None, service)
 
     # --- what is taken
 
@@ -62,6 +64,14 @@ class ServiceAllocation:
             for service in self.server.peek_list("services")
             if f"{service['metadata'].get('namespace')}/{service['metadata']['name']}" != owner
         ]
+
+    def _noted_for_others(self, owner: str) -> set[str]:
+        found = set()
+        for item in self.server.peek_list(ip_addresses.RESOURCE):
+            parent = (item.get("spec") or {}).get("parentRef") or {}
+            if f"{parent.get('namespace')}/{parent.get('name')}" != owner:
+                found.add(item["metadata"]["name"])
+        return found
 
     def _others_hold(self, owner: str) -> set[str]:
         now = time.monotonic()
@@ -73,10 +83,12 @@ class ServiceAllocation:
             until = time.monotonic() + _HELD_SECONDS
             self._held |= dict.fromkeys(values, (until, owner))
 
-    def _network(self) -> ipaddress.IPv4Network:
-        found = self.server.peek("servicecidrs.networking.k8s.io", "", "kubernetes")
-        cidrs = ((found or {}).get("spec") or {}).get("cidrs") or [DEFAULT_RANGE]
-        return ipaddress.IPv4Network(cidrs[0])
+    def _networks(self) -> list[ipaddress.IPv4Network]:
+        """The ranges that addresses are given from, the cluster's own first."""
+        found = [item for item in self.server.peek_list("servicecidrs.networking.k8s.io") if _is_ready(item)]
+        found.sort(key=lambda item: item["metadata"]["name"] != "kubernetes")
+        texts = [text for item in found for text in (item.get("spec") or {}).get("cidrs") or [] if ":" not in text]
+        return [ipaddress.IPv4Network(text, strict=False) for text in texts or [DEFAULT_RANGE]]
 
     # --- IP families
 
@@ -140,7 +152,8 @@ class ServiceAllocation:
         if before and before.get("type") != "ExternalName":
             return
         taken = {address for other in self._services(owner) for address in other.get("clusterIPs") or []}
-        addresses = ServiceIPs(self._network(), taken | self._others_hold(owner))
+        taken |= self._noted_for_others(owner) | self._others_hold(owner)
+        addresses = ServiceIPs(self._networks(), taken)
         wanted = list(spec.get("clusterIPs") or [])
         given = []
         for index, _ in enumerate(spec.get("ipFamilies") or []):
@@ -228,6 +241,12 @@ class _Refused(Exception):
     def __init__(self, found: Errors) -> None:
         super().__init__("refused")
         self.errors = found
+
+
+def _is_ready(service_cidr: Object) -> bool:
+    conditions = (service_cidr.get("status") or {}).get("conditions") or []
+    ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+    return ready and not service_cidr["metadata"].get("deletionTimestamp")
 
 
 def checks_health(spec: Object) -> bool:

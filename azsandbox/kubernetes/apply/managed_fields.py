@@ -82,6 +82,7 @@ class Owned:
 
 Managers = dict[Manager, Owned]
 Known = Callable[[str], bool]  # whether an API version of the kind is still served
+Elsewhere = Callable[[str], "typed.Comparison | None"]  # what a change is in another API version, where it is another
 
 
 def manager_of(name: str, operation: str, api_version: str, subresource: str) -> Manager:
@@ -189,6 +190,7 @@ def record_update(
     type_: Type,
     reset: FieldSet = EMPTY,
     known: Known = lambda version: True,
+    elsewhere: Elsewhere = lambda version: None,
 ) -> None:
     """Writes into `new` who owns its fields after a create, an update or a patch by `manager`.
 
@@ -201,7 +203,7 @@ def record_update(
         return  # the object was created before its fields were tracked, or they were reset
     live = empty_object(type_, new) if old is None else bare(old)
     try:
-        managers = update(type_, live, new, managers, manager_of(manager, UPDATE, api_version, subresource), now, reset, known, api_version)  # fmt: skip
+        managers = update(type_, live, new, managers, manager_of(manager, UPDATE, api_version, subresource), now, reset, known, api_version, elsewhere)  # fmt: skip
     except typed.BadElement:
         return
     managers = _capped(managers)
@@ -219,10 +221,11 @@ def update(
     reset: FieldSet,
     known: Known,
     api_version: str,
+    elsewhere: Elsewhere = lambda version: None,
 ) -> Managers:
     """The managers after `manager` changed `live` to `new`: it owns what it changed, and the others no longer do."""
     difference = typed.compare(type_, live, new)
-    managers = take(managers, difference.without(reset), None, known)
+    managers = take(managers, difference.without(reset), None, known, elsewhere)
     own = field_sets.union(difference.modified, difference.added)
     if reset:
         own = field_sets.without(own, reset)
@@ -234,19 +237,26 @@ def update(
     return managers
 
 
-def take(managers: Managers, difference: typed.Comparison, but: Manager | None, known: Known) -> Managers:
+def take(
+    managers: Managers,
+    difference: typed.Comparison,
+    but: Manager | None,
+    known: Known,
+    elsewhere: Elsewhere = lambda version: None,
+) -> Managers:
     """The managers without the fields that changed under them; those left without any are gone."""
-    changed = field_sets.union(difference.modified, difference.added)
     found: Managers = {}
     for manager, owned in managers.items():
         if manager != but:
             if not known(owned.api_version):
                 continue
             fields = owned.fields
+            seen = elsewhere(owned.api_version) or difference
+            changed = field_sets.union(seen.modified, seen.added)
             if changed:
                 fields = field_sets.difference(fields, changed)
-            if difference.removed and fields:
-                fields = field_sets.difference(fields, difference.removed)
+            if seen.removed and fields:
+                fields = field_sets.difference(fields, seen.removed)
             if not fields:
                 continue
             owned = owned if fields is owned.fields else replace(owned, fields=fields)

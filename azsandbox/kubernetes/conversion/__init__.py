@@ -8,6 +8,11 @@ from azsandbox.kubernetes.conversion import autoscalers
 from azsandbox.kubernetes.request import GroupVersionKind, Object
 
 
+def differs(source: str, target: str, kind: str) -> bool:
+    """Whether a kind has other fields in one API version than in another."""
+    return (source, target, kind) in _CONVERSIONS
+
+
 def convert(obj: Object, target: GroupVersionKind) -> Object:
     """`obj` as another version of its kind; a copy at the top, shared below."""
     change = _CONVERSIONS.get((str(obj["apiVersion"]), target.api_version, target.kind))

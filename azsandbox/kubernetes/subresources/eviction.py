@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from azsandbox.kubernetes import answers, errors, options
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request, Response
+from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.selectors import from_object
 from azsandbox.kubernetes.verbs import writing
 from azsandbox.kubernetes.verbs.delete import delete_object
@@ -40,9 +41,31 @@ async def answer(server: ApiServer, request: Request) -> Response:
             )
         if budgets and not _may_go_unready(pod, budgets[0]):
             _spend(server, request, budgets[0], pod)
+    if not request.dry_run and not asked.dry_run:
+        pod = _with_condition(server, resource, pod)
     await delete_object(server, request, resource, pod, asked)
     status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
     return answers.respond(request, status, 201)
+
+
+def _with_condition(server: ApiServer, resource: Resource, pod: Object) -> Object:
+    """The pod, stored with a condition that says why it goes."""
+    changed = copy.deepcopy(pod)
+    conditions = changed.setdefault("status", {}).setdefault("conditions", [])
+    conditions[:] = [item for item in conditions if item["type"] != _CONDITION["type"]]
+    conditions.append({**_CONDITION, "lastTransitionTime": now()})
+    server.registry.replace(resource, changed, pod["metadata"]["resourceVersion"])
+    return changed
+
+
+_CONDITION = {
+    "type": "DisruptionTarget",
+    "status": "True",
+    "lastProbeTime": None,
+    "lastTransitionTime": None,
+    "reason": "EvictionByEvictionAPI",
+    "message": "Eviction API: evicting",
+}
 
 
 def _delete_options(request: Request, eviction: Object) -> options.DeleteOptions:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 
 from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.request import Object
+from azsandbox.kubernetes.schema import json_text
 from azsandbox.kubernetes.validation import formats, metadata, scheduling
 from azsandbox.kubernetes.validation.common import cidr, formatted
 from azsandbox.kubernetes.validation.errors import (
@@ -100,11 +100,10 @@ def _json(data: Object, key: str) -> Errors:
     path = f"data[{key}]"
     if key not in data:
         return [required(path)]
-    text = _decoded(data[key]).decode(errors="replace")
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        return [invalid(path, "<secret contents redacted>", _go_json_error(text, error))]
+        value = json_text.parse(_decoded(data[key]))
+    except json_text.BadJson as error:
+        return [invalid(path, "<secret contents redacted>", str(error))]
     if value is not None and not isinstance(value, dict):
         kinds = {str: "string", list: "array", bool: "bool"}
         said = (
@@ -112,16 +111,6 @@ def _json(data: Object, key: str) -> Errors:
         )
         return [invalid(path, "<secret contents redacted>", said)]
     return []
-
-
-def _go_json_error(text: str, error: json.JSONDecodeError) -> str:
-    if error.pos >= len(text.rstrip()):
-        return "unexpected end of JSON input"
-    letter = text[error.pos]
-    where = "after top-level value" if "Extra data" in error.msg else "looking for beginning of value"
-    if "property name" in error.msg:
-        where = "looking for beginning of object key string"
-    return f"invalid character '{letter}' {where}"
 
 
 @on_update("", "Secret")

@@ -323,17 +323,17 @@ def update_status(new: Object, old: Object) -> Errors:
     path = "status.loadBalancer.ingress"
     found: Errors = []
     if items and spec.get("type") != "LoadBalancer":
-        found.append(forbidden(path, 'may only be used when `spec.type` is "LoadBalancer"'))
+        return [forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")]
     for index, item in enumerate(items):
         here = f"{path}[{index}]"
         if item.get("ip"):
             found += ip_address(item["ip"], f"{here}.ip")
             if item.get("ipMode") is None:
                 found.append(required(f"{here}.ipMode", "must be specified when `ip` is set"))
+            else:
+                found += supported(item["ipMode"], f"{here}.ipMode", ("Proxy", "VIP"))
         elif item.get("ipMode") is not None:
             found.append(forbidden(f"{here}.ipMode", "may not be specified when `ip` is not set"))
-        if item.get("ipMode") is not None:
-            found += supported(item["ipMode"], f"{here}.ipMode", ("Proxy", "VIP"))
         if item.get("hostname"):
             found += formatted(item["hostname"], f"{here}.hostname", formats.dns_subdomain)
             if formats.ip(item["hostname"]) is not None:

@@ -66,8 +66,10 @@ async def delete_object(
     waiting = copy.deepcopy(obj)
     grace = _mark(resource, waiting, asked)
     if finished(waiting) and not grace:
-        if not dry_run and metadata.get("deletionGracePeriodSeconds"):
-            server.registry.replace(resource, waiting, metadata["resourceVersion"])  # its grace ends, as watches see
+        begins = "deletionTimestamp" not in metadata and resource.qualified == "pods"
+        if not dry_run and (begins or metadata.get("deletionGracePeriodSeconds")):
+            # first its grace is 0, as watches see, and then it is gone
+            server.registry.replace(resource, waiting, metadata["resourceVersion"])
         if not dry_run:
             if waiting["metadata"].get("deletionTimestamp") and not metadata.get("deletionTimestamp"):
                 _unmark(waiting)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
+from azsandbox.controllers import horizontal_autoscaler
 from azsandbox.controllers.client import path
 from tests.azsandbox.controllers.conftest import Workloads, pod_template, wait, workload
 
@@ -114,7 +117,8 @@ async def test_a_budget_says_what_may_go(workloads: Workloads) -> None:
     assert status["conditions"][0]["reason"] == "SufficientPods"
 
 
-async def test_an_autoscaler_without_metrics_says_so(workloads: Workloads) -> None:
+async def test_an_autoscaler_without_metrics_says_so(workloads: Workloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(horizontal_autoscaler, "INTERVAL", 0.1)
     await workloads.create("Deployment", "web", workload(replicas=1))
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone"}
     await workloads.create("HorizontalPodAutoscaler", "web", {"maxReplicas": 3, "scaleTargetRef": target})
