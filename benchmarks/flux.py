@@ -42,7 +42,7 @@ def _until(read: Any, wished: Any) -> Any:
 def _managed_cluster(env: dict[str, Any]) -> Path:
     """A managed cluster with Flux in it; returns its kubeconfig."""
     environ = {**os.environ, "AZSANDBOX_HOME": env["AZSANDBOX_HOME"]}
-    command = [BIN / "azsandbox", "token"]
+    command = [str(BIN / "azsandbox"), "token"]
     token = subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout.strip()
     group = f"{env['arm_endpoint']}/subscriptions/{env['subscription_id']}/resourcegroups/{GROUP}"
     url = f"{group}/providers/Microsoft.ContainerService/managedClusters/{NAME}"
@@ -91,7 +91,7 @@ def _install(kubeconfig: Path, kube: Kube) -> None:
     from azsandbox.flux.installation import manifests
 
     text = yaml.safe_dump_all(manifests())
-    apply = ["kubectl", "--kubeconfig", kubeconfig, "apply", "--server-side", "-f", "-"]
+    apply = ["kubectl", "--kubeconfig", str(kubeconfig), "apply", "--server-side", "-f", "-"]
     subprocess.run(apply, input=text, text=True, check=True, capture_output=True)
     deployments = "/apis/apps/v1/namespaces/flux-system/deployments"
     _until(

@@ -91,6 +91,8 @@ def read(data: bytes) -> Object:
 
 def is_local(path: str) -> bool:
     """Whether a path of a spec is within the artifact: neither a URL nor absolute."""
+    if path.startswith("./"):  # as every path that is made here does
+        return True
     lowered = path.lower()
     if any(len(prefix) < len(path) and lowered.startswith(prefix) for prefix in _REMOTE):
         return False

@@ -74,11 +74,13 @@ class _Walk:
                 raise Forbidden(_accumulating(kind, path, "remote bases are disabled (--no-remote-bases)"))
             self.found.remote.append(path)
             return
-        shown = self._shown(folder, path)
         if path.startswith("/"):
             read = f"fs-security-constraint read {path}: path '{path}' is not in or below '{self.root}'"
             raise Forbidden(_accumulating(kind, path, read, f"new root '{path}' cannot be absolute"))
         target = _joined(folder, path)
+        if target is not None and target not in self.tree.folders:
+            return
+        shown = self._shown(folder, path)
         if target is None:
             read = f"fs-security-constraint read {shown}: path '{shown}' is not in or below '{self.root}'"
             base = (
@@ -86,8 +88,6 @@ class _Walk:
                 f"lstat {shown}: no such file or directory"
             )
             raise Forbidden(_accumulating(kind, path, read, base))
-        if target not in self.tree.folders:
-            return
         try:
             self.kustomization(target)
         except Forbidden as error:

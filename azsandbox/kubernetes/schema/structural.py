@@ -83,9 +83,21 @@ class Below(NamedTuple):
     embedded: bool  # objects within objects
     lists: bool  # lists whose elements have to differ
     rules: bool
+    simple: frozenset[str] | None  # the fields of an object of simple values without defaults; None for another
+
+    def leaves(self, item: Any) -> bool:
+        """Whether neither pruning nor defaults can change a value: it has simple values in known fields alone."""
+        names = self.simple
+        return (
+            names is not None
+            and isinstance(item, dict)
+            and item.keys() <= names
+            and _SIMPLE.issuperset(map(type, item.values()))
+        )
 
 
-_NOTHING = Below(embedded=False, lists=False, rules=False)
+_SIMPLE = frozenset((str, int, float, bool))
+_NOTHING = Below(embedded=False, lists=False, rules=False, simple=None)
 _known: dict[int, tuple[Any, Below]] = {}  # by identity of the schema, which is kept with it
 _MOST_KNOWN = 100_000
 
@@ -102,11 +114,21 @@ def below(schema: Any) -> Below:
             bool(schema.get(EMBEDDED)) or any(item.embedded for item in inner),
             schema.get(LIST_TYPE) in ("map", "set") or any(item.lists for item in inner),
             bool(schema.get(RULES)) or any(item.rules for item in inner),
+            _simple_fields(schema),
         )
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         known = _known[id(schema)] = (schema, found)
     return known[1]
+
+
+def _simple_fields(schema: Schema) -> frozenset[str] | None:
+    if schema.get(EMBEDDED) or schema.get(PRESERVE) or schema.get("additionalProperties"):
+        return None
+    properties = schema.get("properties") or {}
+    if any(child.get("type") not in _KINDS or "default" in child for child in properties.values()):
+        return None
+    return frozenset(properties)
 
 
 def prune(schema: Schema | None, value: Any, whole: bool = False, path: str = "") -> list[str]:
@@ -117,9 +139,9 @@ def prune(schema: Schema | None, value: Any, whole: bool = False, path: str = ""
     if isinstance(value, list):
         items = schema.get("items")
         if isinstance(items, dict):
-            whole = bool(items.get(EMBEDDED))
+            whole, known = bool(items.get(EMBEDDED)), below(items)
             for index, item in enumerate(value):
-                if isinstance(item, (dict, list)):
+                if isinstance(item, (dict, list)) and not known.leaves(item):
                     found += prune(items, item, whole, f"{path}[{index}]")
         elif not schema.get(PRESERVE):
             found += [
@@ -172,7 +194,10 @@ def apply_defaults(schema: Schema | None, value: Any) -> None:
     elif isinstance(value, list):
         items = schema.get("items")
         if isinstance(items, dict):
+            known = below(items)
             for index, item in enumerate(value):
+                if known.leaves(item):
+                    continue
                 if item is None and "default" in items and not items.get("nullable"):
                     value[index] = copy.deepcopy(items["default"])
                 if isinstance(value[index], (dict, list)):

@@ -37,6 +37,15 @@ class TestPruning:
         assert sorted(structural.prune(schema, obj, whole=True)) == ["extra", "spec.b", "spec.items[0].y"]
         assert obj == {"kind": "W", "metadata": {}, "spec": {"a": "1", "items": [{"x": 1}]}}
 
+    def test_among_many_alike_elements_the_odd_ones_are_still_pruned_and_lose_null(self):
+        items = {"type": "array", "items": objects(id=STRING, v=STRING)}
+        alike = [{"id": str(number), "v": "v1"} for number in range(3)]
+        odd = [{"id": "a", "more": 1}, {"id": {"b": 1}}, {"id": "c", "v": None}, None]
+        obj = {"entries": copy.deepcopy([*alike, *odd])}
+        assert structural.prune(objects(entries=items), obj) == ["entries[3].more", "entries[4].id.b"]
+        structural.apply_defaults(objects(entries=items), obj)
+        assert obj["entries"] == [*alike, {"id": "a"}, {"id": {}}, {"id": "c"}, None]
+
     def test_preserved_parts_stay_but_declared_ones_below_are_pruned(self):
         schema = objects(free={**objects(known=objects(x=INTEGER)), PRESERVE: True})
         obj = {"free": {"any": {"deep": [None]}, "known": {"x": 1, "y": 2}}}
