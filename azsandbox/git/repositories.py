@@ -178,8 +178,9 @@ class Repositories:
         """Has HEAD name another branch. Raises GitError."""
         check_branch(branch)
         await git(self.of(settings).path, "symbolic-ref", "HEAD", HEADS + branch)
-        settings.default_branch = branch
-        self.save(settings)
+        if now := self.settings(settings.owner, settings.name):  # it may have been pushed to meanwhile
+            now.default_branch = branch
+            self.save(now)
 
     def now(self) -> str:
         """The time, as GitHub writes it."""

@@ -116,6 +116,7 @@ async def update(call: Call) -> Answer:
             )
             raise invalid("Repository", "default_branch", "invalid", message)
         await call.host.repositories.set_default_branch(settings, branch)
+        settings = call.settings("admin")
     settings.private = _visibility(body, settings.private)
     for name in ("description", "homepage", "archived"):
         if name in body:
