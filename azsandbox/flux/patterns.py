@@ -41,18 +41,32 @@ class Pattern:
         A name is as long as it can be, and one that nothing captured is empty (Go, Regexp.Expand).
         """
         found = self._compiled.search(text)
-        if found is None:
-            return None
-        groups: dict[str, str] = {str(n): group or "" for n, group in enumerate((found.group(), *found.groups()))}
-        groups |= {name: value or "" for name, value in found.groupdict().items()}
+        return None if found is None else _expanded(found, template)
 
-        def value(reference: re.Match[str]) -> str:
-            if reference.group() == "$$":
-                return "$"
-            name = reference.group(1) or reference.group(2)
-            return groups.get(str(int(name)) if name.isdigit() else name, "")
+    def found(self, text: str) -> list[str]:
+        """What the expression matches in `text`, from left to right."""
+        return [found.group() for found in self._compiled.finditer(text)]
 
-        return _REFERENCE.sub(value, template)
+    def replaced(self, text: str, template: str, *, literal: bool = False) -> str:
+        """The text with every match replaced by the template, whose names are expanded unless it is `literal`."""
+        out, at = [], 0
+        for found in self._compiled.finditer(text):
+            out += [text[at : found.start()], template if literal else _expanded(found, template)]
+            at = found.end()
+        return "".join([*out, text[at:]])
+
+
+def _expanded(found: Any, template: str) -> str:
+    groups: dict[str, str] = {str(n): group or "" for n, group in enumerate((found.group(), *found.groups()))}
+    groups |= {name: value or "" for name, value in found.groupdict().items()}
+
+    def value(reference: re.Match[str]) -> str:
+        if reference.group() == "$$":
+            return "$"
+        name = reference.group(1) or reference.group(2)
+        return groups.get(str(int(name)) if name.isdigit() else name, "")
+
+    return _REFERENCE.sub(value, template)
 
 
 @lru_cache(maxsize=1024)
