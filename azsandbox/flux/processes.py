@@ -19,7 +19,11 @@ PAUSE = 1.0  # seconds before a reconciler that died starts again
 
 
 class FluxProcess:
-    """The reconcilers of one controller, with caches of their own as a process has."""
+    """The reconcilers of one controller, with caches of their own as a process has.
+
+    Their options name the `namespace` of the installation, the `arguments` of the controller, and the `memory` that
+    they have in common: a dict.
+    """
 
     def __init__(
         self, program: str, kinds: list[type[Controller]], client: KubeClient, options: dict[str, Any]
@@ -94,7 +98,8 @@ class FluxProcesses(Controller):
             await running.stop()
             running = None
         if running is None and available and program and deployment:
-            options = {**self.options, "namespace": deployment["metadata"]["namespace"], "arguments": arguments}
+            namespace = deployment["metadata"]["namespace"]
+            options = {**self.options, "namespace": namespace, "arguments": arguments, "memory": {}}
             self.processes[key] = FluxProcess(program, self.reconcilers(program), self.client, options)
 
     async def run(self) -> None:
