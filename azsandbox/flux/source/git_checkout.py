@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -93,6 +93,18 @@ class Checkout:
         assert commit.content
         return await self._tree(commit.content, self.access, submodules, 0)
 
+    async def objects(self, names: Sequence[str]) -> list[GitObject | None]:
+        """Objects of what was fetched, by their SHA-1, None for one that is not there."""
+        return (await self._cache(self._full).read(names)).objects
+
+    async def has(self, reference: str) -> bool:
+        """Whether the server has a reference."""
+        return bool((await self._list()).commit(reference))
+
+    async def precedes(self, sha: str, other: str) -> bool:
+        """Whether a commit is in the history of another, which a branch leads to."""
+        return await (await self._history("")).precedes(sha, other)
+
     # --- references
 
     async def _reference(self, reference: str, observed: str) -> Commit:
@@ -134,17 +146,22 @@ class Checkout:
     async def _commit(self, sha: str, branch: str) -> Commit:
         """A commit by its SHA-1, from the history of a branch, or of any."""
         reference = _BRANCH + branch if branch else ""
+        cache = await self._history(reference)
+        content = await cache.read([sha], sha)
+        [found] = content.objects
+        if found is None or found.kind != "commit" or not await cache.reaches(sha):
+            raise GitError(f"unable to resolve commit object for '{sha}': object not found")
+        return Commit(sha, reference, found.data, None, content)
+
+    async def _history(self, reference: str) -> GitCache:
+        """The commits that lead to a branch, or to any."""
         self._full = True
         cache = self._cache(True)
         heads = await self._heads(reference)
         if heads != cache.heads:
             await self._cloning(cache.fetch(self.access, list(heads), shallow=False), reference)
             cache.heads = heads
-        content = await cache.read([sha], sha)
-        [found] = content.objects
-        if found is None or found.kind != "commit" or not await cache.reaches(sha):
-            raise GitError(f"unable to resolve commit object for '{sha}': object not found")
-        return Commit(sha, reference, found.data, None, content)
+        return cache
 
     async def _heads(self, reference: str) -> dict[str, str]:
         """The branches whose histories count, and where they are."""

@@ -79,6 +79,14 @@ class GitCache:
             command = ("fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", *depth)
             await self._run([*command, "--", access.bare_url, *wanted], environment)
 
+    async def precedes(self, commit: str, other: str) -> bool:
+        """Whether a commit is in the history of another, of what was fetched (without `shallow`)."""
+        try:
+            await self._run(("merge-base", "--is-ancestor", commit, other), _environment())
+        except GitError:  # it is not, or one of them is not there
+            return False
+        return True
+
     async def reaches(self, commit: str) -> bool:
         """Whether a commit is in the history of what was fetched last (without `shallow`)."""
         command = ("for-each-ref", "--count=1", f"--contains={commit}", "refs/fetched")

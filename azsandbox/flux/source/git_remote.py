@@ -14,8 +14,8 @@ from azsandbox.flux.source.git_access import GitAccess, GitError
 from azsandbox.flux.web import Answer, NoAnswer, Web
 
 PEELED = "^{}"  # after the name of an annotated tag: the commit that it points to
+UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"  # services of a server
 _NO_REFERENCE = "capabilities" + PEELED
-_SERVICE = "git-upload-pack"
 
 
 class EmptyRepository(GitError):
@@ -40,12 +40,12 @@ class Advertisement:
         return "shallow" in self.capabilities
 
 
-async def advertised(web: Web, access: GitAccess, timeout: float) -> Advertisement:
+async def advertised(web: Web, access: GitAccess, timeout: float, service: str = UPLOAD) -> Advertisement:
     """What the server has. Raises GitError in go-git's words, EmptyRepository if that is nothing."""
-    answer = await _asked(web, access, "GET", f"info/refs?service={_SERVICE}", timeout)
+    answer = await asked(web, access, f"info/refs?service={service}", timeout)
     found: dict[str, str] = {}
     capabilities: frozenset[str] = frozenset()
-    for line in _lines(answer.body):
+    for line in packets(answer.body):
         if line.startswith(b"ERR "):
             raise GitError(line[4:].decode("utf-8", "replace").strip())
         text, _, can = line.partition(b"\0")
@@ -64,14 +64,14 @@ async def pack(web: Web, access: GitAccess, wanted: str, held: str, timeout: flo
     History is left out. Raises GitError.
     """
     can = "side-band-64k ofs-delta no-progress agent=git/1.0"
-    lines = [_packet(f"want {wanted} {can}{' thin-pack' if held else ''}\n")]
-    lines += [_packet(f"shallow {held}\n")] if held else []
-    lines += [_packet("deepen 1\n"), "0000"]
-    lines += [_packet(f"have {held}\n")] if held else []
-    lines += [_packet("done\n")]
-    answer = await _asked(web, access, "POST", _SERVICE, timeout, "".join(lines).encode())
+    lines = [packet(f"want {wanted} {can}{' thin-pack' if held else ''}\n")]
+    lines += [packet(f"shallow {held}\n")] if held else []
+    lines += [packet("deepen 1\n"), "0000"]
+    lines += [packet(f"have {held}\n")] if held else []
+    lines += [packet("done\n")]
+    answer = await asked(web, access, UPLOAD, timeout, "".join(lines).encode())
     found = bytearray()
-    for line in _lines(answer.body):
+    for line in packets(answer.body):
         if line[:1] == b"\1":
             found += line[1:]
         elif line[:1] == b"\3" or line.startswith(b"ERR "):
@@ -81,20 +81,31 @@ async def pack(web: Web, access: GitAccess, wanted: str, held: str, timeout: flo
     return bytes(found)
 
 
-def _packet(line: str) -> str:
-    return f"{len(line) + 4:04x}{line}"
+def packet(line: str) -> str:
+    """A line in git's packet format."""
+    return f"{len(line.encode()) + 4:04x}{line}"
 
 
-async def _asked(web: Web, access: GitAccess, method: str, place: str, timeout: float, body: bytes = b"") -> Answer:
+async def asked(web: Web, access: GitAccess, place: str, timeout: float, body: bytes = b"") -> Answer:
+    """What the server answers: to a GET of `place` below the repository, or with a body of the service that it names.
+
+    Raises GitError.
+    """
     headers = {"User-Agent": "git/1.0", "Accept": "*/*"}
     if access.authorization:
         headers["Authorization"] = access.authorization
     if body:
-        headers |= {"Content-Type": f"application/x-{_SERVICE}-request", "Accept": f"application/x-{_SERVICE}-result"}
+        headers |= {"Content-Type": f"application/x-{place}-request", "Accept": f"application/x-{place}-result"}
     url = f"{access.bare_url}/{place}"
     try:
         answer = await web.request(
-            method, url, headers, body, certificates=access.certificates, proxy=access.proxy, timeout=timeout
+            "POST" if body else "GET",
+            url,
+            headers,
+            body,
+            certificates=access.certificates,
+            proxy=access.proxy,
+            timeout=timeout,
         )
     except NoAnswer as error:
         raise GitError(str(error)) from error
@@ -111,7 +122,7 @@ def _check(answer: Answer) -> None:
     raise GitError(f"unexpected client error: unexpected requesting {quoted(answer.url)} status code: {answer.status}")
 
 
-def _lines(body: bytes) -> Iterator[bytes]:
+def packets(body: bytes) -> Iterator[bytes]:
     """The lines of git's packet format; a length of 0 stands for none."""
     at = 0
     while at + 4 <= len(body):
