@@ -93,6 +93,12 @@ class RegistryImages:
         found: Caller | None = self._arm.services.registries.permissions.principal(object_id) if object_id else None
         return found
 
+    def client_id(self) -> str:
+        """Client id of the kubelets' managed identity, empty where they have none."""
+        cluster = self._arm.resources.get(self._cluster_id)
+        shown = (cluster.properties.get("identityProfile") or {}).get("kubeletidentity") or {} if cluster else {}
+        return str(shown.get("clientId") or "")
+
     def _refusal(self, who: Who, registry: Registry, host: str, repository: str) -> Attempt | None:
         """Why somebody gets no token to pull with; None if they do."""
         permissions = self._arm.services.registries.permissions
@@ -146,7 +152,8 @@ def _unpacked(image: str, registry: Registry, repository: str, stored: Stored, p
 
 
 def attach(arm: Any, cluster: Cluster) -> None:
-    """Gives the kubelets of a managed cluster the sandbox's registries."""
+    """Gives the kubelets of a managed cluster the sandbox's registries, and Flux the kubelets' identity for them."""
     id_ = str(cluster._options.get("resource_id") or "")
     if id_:
-        cluster._options["images"] = RegistryImages(arm, id_)
+        images = cluster._options["images"] = RegistryImages(arm, id_)
+        cluster._options["flux"].identity = images.client_id

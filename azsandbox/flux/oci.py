@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit, urlunsplit
@@ -164,6 +165,7 @@ class OciClient:
     timeout: float = 60.0  # seconds for one request
     trusting: bool = False  # whoever answers is believed to be the registry
     pings: bool = True  # asks first how the registry is to be spoken to; else it finds out when it is refused
+    fetched: Callable[[], Awaitable[Credentials]] | None = None  # gives credentials once the registry wants to know
     _base: str = field(default="", repr=False)
     _authorization: str = field(default="", repr=False)
     _realm: tuple[str, str] | None = field(default=None, repr=False)
@@ -287,6 +289,8 @@ class OciClient:
     async def _meet(self, answer: Answer) -> None:
         """Says who one is in the way that an answer asks for."""
         scheme, parameters = _challenge(answer.headers.get("www-authenticate", "") if answer.status == 401 else "")
+        if scheme and self.fetched:
+            self.credentials = await self.fetched()
         if scheme == "basic":
             token = self.credentials.registry_token
             self._authorization = f"Bearer {token}" if token else self.credentials.basic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,13 +40,15 @@ class Outbound:
 @dataclass
 class FluxRuntime:
     """One cluster's. `folder` holds source-controller's storage and whatever the controllers unpack; `output` is what
-    the controllers log, `ports` are where they listen."""
+    the controllers log, `ports` are where they listen; `identity` gives the client id of the managed identity that
+    nodes of Azure have, empty elsewhere."""
 
     folder: Path
     outbound: Outbound = field(default_factory=Outbound)
     notifications: Notifications = field(default_factory=Notifications)
     output: ContainerOutput = field(default_factory=ContainerOutput)
     ports: ProgramPorts = field(default_factory=ProgramPorts)
+    identity: Callable[[], str] = lambda: ""
 
     @property
     def storage(self) -> Path:

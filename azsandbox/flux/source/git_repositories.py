@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.informer import Informers
 from azsandbox.flux import conditions, secrets
+from azsandbox.flux.azure import GATE_DISABLED
 from azsandbox.flux.durations import seconds
 from azsandbox.flux.events import TRACE
 from azsandbox.flux.source.git_access import SUPPORTED, GitAccess, GitError, git_access
@@ -171,6 +172,8 @@ class GitRepositories(SourceReconciler):
                 raise Stalled(_PROVIDER, needed, FETCH_FAILED)
             if not any(key in data for key in _APP_KEYS):
                 raise Failed(_PROVIDER, needed, FETCH_FAILED)
+        if provider in ("azure", "aws") and spec.get("serviceAccountName"):
+            raise Stalled("FeatureGateDisabled", GATE_DISABLED, FETCH_FAILED)
         if provider != "generic":
             raise not_supported(f"spec.provider {provider}", FETCH_FAILED)
         if data and data.get("githubAppID"):

@@ -8,10 +8,12 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.informer import Informer, Informers, key_of
 from azsandbox.flux import conditions
+from azsandbox.flux.azure import AzureProblem, NoIdentity, registry_credentials
 from azsandbox.flux.events import TRACE
 from azsandbox.flux.source.chart_building import (
     BUILDING,
@@ -189,9 +191,7 @@ class HelmCharts(SourceReconciler):
         if source["spec"].get("type") == "oci":
             if not access.is_registry:
                 raise Stalled("Failed", f"failed to construct Helm client: invalid OCI registry URL: {access.url}")
-            if source["spec"].get("provider", "generic") != "generic" and not access.username:
-                raise not_supported(f"spec.provider {source['spec']['provider']} of a HelmRepository", FETCH_FAILED)
-            repository = RegistryRepository(self.web, access)
+            repository = RegistryRepository(self.web, await self._identified(source, access))
         else:
             repository = HttpRepository(self.web, access, self._index(source["status"]["artifact"]))
         try:
@@ -203,6 +203,23 @@ class HelmCharts(SourceReconciler):
                 text = f"failed to authenticate with the Helm repository: {error}"
                 raise Failed("AuthenticationFailed", text) from error
             raise
+
+    async def _identified(self, source: Object, access: HelmAccess) -> HelmAccess:
+        """Access to a registry as whom the provider of a HelmRepository says, unless a Secret says otherwise."""
+        provider = source["spec"].get("provider", "generic")
+        if provider == "generic" or source["spec"].get("secretRef"):
+            return access
+        if provider != "azure":
+            raise not_supported(f"spec.provider {provider} of a HelmRepository", FETCH_FAILED)
+        try:
+            found = await registry_credentials(self.web, self.flux, urlsplit(access.url).netloc)
+        except AzureProblem as error:
+            text = f"unable to get authentication data from OIDC: {error}"
+            raise Failed("AuthenticationFailed", text) from error
+        except NoIdentity:
+            what = "spec.provider azure of a HelmRepository in a cluster without nodes of Azure"
+            raise not_supported(what, FETCH_FAILED) from None
+        return replace(access, username=found.username, password=found.password)
 
     def _index(self, artifact: Object) -> Index:
         """The index that a HelmRepository stored, parsed once."""

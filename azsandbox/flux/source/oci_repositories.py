@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import tarfile
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from azsandbox.controllers.client import KubeClient, Object
 from azsandbox.controllers.informer import Informers
 from azsandbox.flux import conditions, secrets
+from azsandbox.flux.azure import GATE_DISABLED, AzureProblem, NoIdentity, registry_credentials
 from azsandbox.flux.durations import seconds
 from azsandbox.flux.events import TRACE
 from azsandbox.flux.oci import DEFAULT_TAG, BadName, Manifest, OciClient, RegistryError, Repository
-from azsandbox.flux.oci_credentials import ANONYMOUS, Keyring, pull_secrets_of
+from azsandbox.flux.oci_credentials import ANONYMOUS, Credentials, Keyring, pull_secrets_of
 from azsandbox.flux.patterns import PatternError, compiled
 from azsandbox.flux.secrets import Certificates, SecretError
 from azsandbox.flux.semver import InvalidVersion, Range
@@ -112,8 +114,11 @@ class OciRepositories(SourceReconciler):
                 proxy = secrets.proxy(await secrets.read(self.client, namespace, spec["proxySecretRef"]["name"]))
             except SecretError as error:
                 raise Failed(_AUTHENTICATION, f"failed to get proxy address: {error}", FETCH_FAILED) from error
-        if spec.get("provider", "generic") != "generic" and not keyring:
-            raise not_supported(f"spec.provider {spec['provider']}", FETCH_FAILED)
+        provider = spec.get("provider", "generic") if not keyring else "generic"
+        if provider != "generic" and spec.get("serviceAccountName"):
+            raise Stalled("FeatureGateDisabled", GATE_DISABLED)
+        if provider not in ("generic", "azure"):
+            raise not_supported(f"spec.provider {provider}", FETCH_FAILED)
         certificates: Certificates | None = None
         named = (spec.get("certSecretRef") or {}).get("name")
         if named:
@@ -132,7 +137,19 @@ class OciRepositories(SourceReconciler):
             proxy,
             seconds(spec["timeout"]),
             trusting=insecure and certificates is None,
+            fetched=self._of_azure(repository.registry) if provider == "azure" else None,
         )
+
+    def _of_azure(self, registry: str) -> Callable[[], Awaitable[Credentials]]:
+        async def fetched() -> Credentials:
+            try:
+                return await registry_credentials(self.web, self.flux, registry)
+            except AzureProblem as error:
+                raise RegistryError(str(error)) from error
+            except NoIdentity:
+                raise not_supported("spec.provider azure in a cluster without nodes of Azure", FETCH_FAILED) from None
+
+        return fetched
 
     async def _keyring(self, obj: Object) -> Keyring:
         spec, namespace = obj["spec"], obj["metadata"]["namespace"]
