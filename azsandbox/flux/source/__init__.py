@@ -1,10 +1,12 @@
 """source-controller: artifacts from Git repositories, OCI repositories, Helm repositories and charts.
 
-sources           the stages and conditions that all of them have
-git_repositories  GitRepository
-git_remote        what a Git server advertises
-git_fetch         a commit and its tree, by git
-git_access        how a repository is reached: URL, Secret, proxy
-ignore            the rules of .sourceignore and spec.ignore
-tree              files of a commit or an artifact, and the archive of them
+sources             the stages and conditions that all kinds have; outcomes: how a reconciliation ends other than well
+git_repositories    GitRepository; git_checkout: which commit a reference means
+git_remote          what a Git server has; git_access: how it is reached; git_fetch: commits that git keeps
+git_verification    signatures
+helm_repositories   HelmRepository; helm_access: how a repository is reached; chart_index: what index.yaml holds
+helm_charts         HelmChart; chart_repositories: where charts come from; chart_building, chart: how they are made
+oci_repositories    OCIRepository
+buckets             Bucket, which is refused
+ignore, tree        what stays out of an artifact; the files in it, and the archive of them
 """
