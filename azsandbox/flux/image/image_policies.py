@@ -6,12 +6,13 @@ from typing import Any
 
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.informer import Informer, Informers, key_of
+from azsandbox.flux.azure import GATE_DISABLED
 from azsandbox.flux.durations import go_duration, seconds
 from azsandbox.flux.flags import Flags
 from azsandbox.flux.image.image_repositories import API_VERSION
 from azsandbox.flux.image.outcomes import Failed, ImageReconciler, Stalled, Waiting
 from azsandbox.flux.image.policies import InvalidPolicy, NoChoice, latest
-from azsandbox.flux.image.registry_access import BadImage, NoAccess, access, image_repository, timeout
+from azsandbox.flux.image.registry_access import BadImage, NoAccess, access, gate_missing, image_repository, timeout
 from azsandbox.flux.image.tags import Tags
 from azsandbox.flux.oci import BadName, RegistryError, Repository, check_tag
 from azsandbox.flux.quoting import quoted
@@ -78,6 +79,9 @@ class ImagePolicies(ImageReconciler):
             image_repository(repository["spec"]["image"], insecure=bool(repository["spec"].get("insecure")))
         except BadImage as error:
             raise Stalled("ImageURLInvalid", str(error)) from None
+        if gate_missing(repository["spec"]):
+            field = "spec.serviceAccountName"
+            raise Stalled("FeatureGateDisabled", GATE_DISABLED.replace(field, f"{field} in the ImageRepository"))
 
         # The latest of its tags
         tag = await self._latest(spec, repository)
@@ -168,7 +172,7 @@ class ImagePolicies(ImageReconciler):
                 "", f"{failed}: failed parsing reference {quoted(image)}: could not parse reference: {image}"
             ) from None
         try:
-            way = await access(self.client, repository)
+            way = await access(self.client, self.web, self.flux, repository)
             return await way.client(self.web, name, timeout(repository["spec"])).digest(ref["tag"])
         except NoAccess as error:
             raise Failed("", f"{failed}: {error}") from None

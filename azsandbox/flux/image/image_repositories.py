@@ -11,9 +11,10 @@ from azsandbox.controllers.events import timestamp
 from azsandbox.controllers.informer import Informers
 from azsandbox.controllers.objects import time_of
 from azsandbox.flux import conditions
+from azsandbox.flux.azure import GATE_DISABLED
 from azsandbox.flux.durations import go_duration, seconds
 from azsandbox.flux.image.outcomes import Failed, ImageReconciler, Stalled
-from azsandbox.flux.image.registry_access import BadImage, NoAccess, access, image_repository, timeout
+from azsandbox.flux.image.registry_access import BadImage, NoAccess, access, gate_missing, image_repository, timeout
 from azsandbox.flux.image.tags import Tags
 from azsandbox.flux.oci import RegistryError, Repository
 from azsandbox.flux.patterns import PatternError, compiled
@@ -52,6 +53,8 @@ class ImageRepositories(ImageReconciler):
     async def work(self, obj: Object, before: Object) -> tuple[str, float]:
         """The stages of one reconciliation."""
         spec, status = obj["spec"], obj["status"]
+        if gate_missing(spec):
+            raise Stalled("FeatureGateDisabled", GATE_DISABLED)
         await self.begin(obj)
 
         # Which repository it is
@@ -63,7 +66,7 @@ class ImageRepositories(ImageReconciler):
 
         # How its registry is reached
         try:
-            way = await access(self.client, obj)
+            way = await access(self.client, self.web, self.flux, obj)
         except NoAccess as error:
             raise Failed("AuthenticationFailed", str(error)) from None
 

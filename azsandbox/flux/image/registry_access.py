@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.flux import secrets
+from azsandbox.flux.azure import AzureProblem, NoIdentity, registry_credentials
 from azsandbox.flux.durations import seconds
 from azsandbox.flux.image.outcomes import NOT_SUPPORTED, Stalled
 from azsandbox.flux.oci import BadName, OciClient, Repository, check_tag, split_reference
-from azsandbox.flux.oci_credentials import ANONYMOUS, Keyring, pull_secrets_of
+from azsandbox.flux.oci_credentials import ANONYMOUS, Credentials, Keyring, pull_secrets_of
+from azsandbox.flux.runtime import FluxRuntime
 from azsandbox.flux.secrets import Certificates, SecretError
 from azsandbox.flux.web import Web
 from azsandbox.kubernetes.errors import StatusError
@@ -53,16 +56,22 @@ class Access:
     """What is needed to read a repository of a registry."""
 
     keyring: Keyring | None = None
+    credentials: Credentials = ANONYMOUS  # where the keyring has none
     certificates: Certificates | None = None
     proxy: str = ""
 
     def client(self, web: Web, repository: Repository, limit: float) -> OciClient:
         """A client of a repository; `limit` is in seconds for one request."""
-        credentials = self.keyring.find(str(repository)) if self.keyring else ANONYMOUS
+        credentials = self.keyring.find(str(repository)) if self.keyring else self.credentials
         return OciClient(web, repository, credentials, self.certificates, self.proxy, limit)
 
 
-async def access(client: KubeClient, repository: Object) -> Access:
+def gate_missing(spec: Object) -> bool:
+    """Whether an ImageRepository asks for an identity of its own, for which a feature gate is off in Flux."""
+    return spec.get("provider", "generic") != "generic" and bool(spec.get("serviceAccountName"))
+
+
+async def access(client: KubeClient, web: Web, runtime: FluxRuntime, repository: Object) -> Access:
     """The access that an ImageRepository names. Raises NoAccess; Stalled for what the sandbox does not do."""
     spec, namespace = repository["spec"], repository["metadata"]["namespace"]
     try:
@@ -70,20 +79,34 @@ async def access(client: KubeClient, repository: Object) -> Access:
         if "proxySecretRef" in spec:
             proxy = secrets.proxy(await secrets.read(client, namespace, spec["proxySecretRef"]["name"]))
         provider = spec.get("provider") or "generic"
+        credentials = ANONYMOUS
         if provider != "generic":
-            text = f"spec.provider {provider} is not supported by the sandbox's image-reflector-controller"
-            raise Stalled(NOT_SUPPORTED, f"{text}; name a Secret in spec.secretRef")
+            registry = image_repository(spec["image"], insecure=bool(spec.get("insecure"))).registry
+            credentials = await _of_provider(web, runtime, provider, registry)
         certificates = None
         if "certSecretRef" in spec:
             certificates = secrets.certificates(await _read(client, namespace, spec["certSecretRef"]["name"]))
+        if provider != "generic":
+            return Access(None, credentials, certificates, proxy)
         held: list[Object] = []
         if "secretRef" in spec:
             held.append(await _read(client, namespace, spec["secretRef"]["name"]))
         if spec.get("serviceAccountName"):
             held += await pull_secrets_of(client, namespace, spec["serviceAccountName"])
-        return Access(Keyring(held) if held else None, certificates, proxy)
-    except SecretError as error:
+        return Access(Keyring(held) if held else None, ANONYMOUS, certificates, proxy)
+    except (SecretError, AzureProblem) as error:
         raise NoAccess(f"failed to configure authentication options: {error}") from None
+
+
+async def _of_provider(web: Web, runtime: FluxRuntime, provider: str, registry: str) -> Credentials:
+    """Who the nodes are to a registry. Raises AzureProblem and Stalled."""
+    if provider == "azure":
+        with contextlib.suppress(NoIdentity):
+            return await registry_credentials(web, runtime, registry)
+        text = "spec.provider azure is not supported in a cluster without nodes of Azure"
+    else:
+        text = f"spec.provider {provider} is not supported by the sandbox's image-reflector-controller"
+    raise Stalled(NOT_SUPPORTED, f"{text}; name a Secret in spec.secretRef")
 
 
 async def _read(client: KubeClient, namespace: str, name: str) -> Object:

@@ -74,10 +74,38 @@ async def test_a_secret_that_is_not_there_is_named(images: Images) -> None:
     )
 
 
-async def test_credentials_by_the_cloud_are_refused_by_name(images: Images) -> None:
-    await images.repository(provider="gcp")
-    reason, message = await images.stalled(KIND, "app")
-    assert reason == "NotSupportedInSandbox" and message.startswith("spec.provider gcp is not supported")
+@pytest.mark.parametrize(
+    ("spec", "reason", "message"),
+    [
+        ({"provider": "gcp"}, "NotSupportedInSandbox", "spec.provider gcp is not supported by the sandbox's"),
+        (
+            {"provider": "azure", "image": "lab.azurecr.io/app"},
+            "NotSupportedInSandbox",
+            "spec.provider azure is not supported in a cluster without nodes of Azure",
+        ),
+        (
+            {"provider": "azure", "serviceAccountName": "x"},
+            "FeatureGateDisabled",
+            "to use spec.serviceAccountName for provider authentication please enable the",
+        ),
+    ],
+)
+async def test_identities_that_are_not_to_be_had_stall(
+    images: Images, spec: dict[str, str], reason: str, message: str
+) -> None:
+    await images.repository(**spec)
+    found = await images.stalled(KIND, "app")
+    assert found[0] == reason and found[1].startswith(message)
+
+
+async def test_the_nodes_identity_is_for_registries_of_azure_alone(images: Images) -> None:
+    await images.repository(provider="azure")
+    host = images.fixtures.address
+    assert await images.failed(KIND, "app") == (
+        "AuthenticationFailed",
+        f"failed to configure authentication options: invalid Azure registry: '{host}'. must match "
+        r"^.+\.(azurecr\.io|azurecr\.cn|azurecr\.de|azurecr\.us)$",
+    )
 
 
 async def test_a_suspended_repository_is_not_scanned(images: Images) -> None:
