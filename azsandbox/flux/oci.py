@@ -164,6 +164,7 @@ class OciClient:
     proxy: str = ""
     timeout: float = 60.0  # seconds for one request
     trusting: bool = False  # whoever answers is believed to be the registry
+    page: int = PAGE  # tags asked for at once; 0: as many as the registry likes
     pings: bool = True  # asks first how the registry is to be spoken to; else it finds out when it is refused
     fetched: Callable[[], Awaitable[Credentials]] | None = None  # gives credentials once the registry wants to know
     _base: str = field(default="", repr=False)
@@ -176,7 +177,7 @@ class OciClient:
     async def tags(self) -> list[str]:
         """Every tag. Raises RegistryError, as all of these do."""
         await self._connect()
-        url = f"{self._base}/v2/{self.repository.path}/tags/list?n={PAGE}"
+        url = f"{self._base}/v2/{self.repository.path}/tags/list" + (f"?n={self.page}" if self.page else "")
         found: list[str] = []
         while url:
             answer = await self._get("GET", url)

@@ -181,9 +181,8 @@ class RegistryRepository:
         place = f"{self.access.url.removeprefix('oci://')}/{name}"
         found = Repository.parse(place)
         own = Repository(found.registry, found.path, scheme="http" if self.access.insecure else "https")
-        return OciClient(
-            self.web, own, self.access.credentials, self.access.certificates, timeout=self.access.timeout, pings=False
-        )
+        who, certificates, seconds = self.access.credentials, self.access.certificates, self.access.timeout
+        return OciClient(self.web, own, who, certificates, timeout=seconds, page=0, pings=False)
 
 
 def _range(version: str) -> Range:

@@ -157,7 +157,7 @@ async def test_a_registry_is_told_who_one_is_by_pull_secret_or_by_name(sources: 
     assert condition(failed, "FetchFailed")["message"] == (
         "unknown build error: failed to authenticate with the Helm repository: chart pull error: failed to get chart "
         f'version for remote reference: could not get tags for "web": could not fetch tags for "{url}/web": GET '
-        f'"http://{fixtures.address}/v2/team/web/tags/list?n=1000": response status code 401: Unauthorized'
+        f'"http://{fixtures.address}/v2/team/web/tags/list": response status code 401: Unauthorized'
     )
     await sources.change(REPOSITORY, "charts", secretRef={"name": "pull"})
     await sources.ask(CHART)
