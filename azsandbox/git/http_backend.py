@@ -6,14 +6,15 @@ The program is started with a path that was checked against the table of reposit
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from azsandbox import programs
 from azsandbox.dispatch import Receive, Scope, Send, header
 from azsandbox.git.program import environment
 from azsandbox.git.push import Report
+from azsandbox.programs import Process
 
 log = logging.getLogger("azsandbox.git")
 
@@ -84,15 +85,8 @@ async def run(
             cgi[variable] = value
     if user:
         cgi["REMOTE_USER"] = user
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        "http-backend",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment(configuration) | cgi | (variables or {}),
-        limit=_CHUNK * 4,
-    )
+    given_to_git = environment(configuration) | cgi | (variables or {})
+    process = await programs.start("git", "http-backend", env=given_to_git, takes_input=True)
     feeding = asyncio.create_task(_feed(process, body))
     complaints = asyncio.create_task(_complaints(process, path))
     try:
@@ -100,13 +94,12 @@ async def run(
     finally:
         feeding.cancel()
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            process.terminate()
         await process.wait()
         await asyncio.gather(feeding, complaints, return_exceptions=True)
 
 
-async def _feed(process: asyncio.subprocess.Process, body: AsyncIterator[bytes]) -> None:
+async def _feed(process: Process, body: AsyncIterator[bytes]) -> None:
     """Hands the body to git, as fast as git takes it."""
     stdin = process.stdin
     assert stdin is not None
@@ -118,21 +111,18 @@ async def _feed(process: asyncio.subprocess.Process, body: AsyncIterator[bytes])
         pass  # git has read what it wants
     except (ConnectionError, ValueError, TooLarge) as error:
         log.info("a request was cut: %s", error)
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+        process.terminate()
     finally:
         stdin.close()
 
 
-async def _complaints(process: asyncio.subprocess.Process, path: str) -> None:
+async def _complaints(process: Process, path: str) -> None:
     assert process.stderr is not None
     while line := await process.stderr.readline():
         log.info("%s: %s", path, line.decode("utf-8", "replace").rstrip())
 
 
-async def _answer(
-    process: asyncio.subprocess.Process, send: Send, report: Report | None, ended: Callable[[], None] | None
-) -> None:
+async def _answer(process: Process, send: Send, report: Report | None, ended: Callable[[], None] | None) -> None:
     """Sends the program's headers and output; the last part only when `ended` is done."""
     stdout = process.stdout
     assert stdout is not None

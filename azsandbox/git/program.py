@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
+
+from azsandbox import programs
 
 
 class GitFailed(Exception):
@@ -32,18 +33,9 @@ async def git(
     folder: Path, *arguments: str, variables: dict[str, str] | None = None, given: bytes | None = None
 ) -> bytes:
     """Runs git on the repository at `folder`, with `given` as its input, and returns its output. Raises GitFailed."""
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        "--git-dir",
-        str(folder),
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment() | (variables or {}),
-    )
-    out, problem = await process.communicate(given)
-    if process.returncode:
+    command = ("git", "--git-dir", str(folder), *arguments)
+    status, out, problem = await programs.run(*command, given=given, env=environment() | (variables or {}))
+    if status:
         message = problem.decode("utf-8", "replace").strip() or out.decode("utf-8", "replace").strip()
-        raise GitFailed(message or f"git {arguments[0]} ended with {process.returncode}")
+        raise GitFailed(message or f"git {arguments[0]} ended with {status}")
     return out

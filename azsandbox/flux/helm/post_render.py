@@ -6,11 +6,11 @@ itself runs only where a release asks for patches or images; labels are set the 
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from azsandbox import programs
 from azsandbox.controllers.client import Object
 from azsandbox.flux import go_json
 from azsandbox.flux.helm import kyaml, manifests
@@ -238,17 +238,10 @@ async def _kustomize(given: dict[str, Any], documents: list[Object]) -> list[Obj
             folder, {"helm-output.yaml": kyaml.write_all(documents), "kustomization.yaml": go_json.write(kustomization)}
         )
         try:
-            process = await asyncio.create_subprocess_exec(
-                "kubectl",
-                "kustomize",
-                "--load-restrictor=LoadRestrictionsNone",
-                folder,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
+            command = ("kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", folder)
+            status, out, problems = await programs.run(*command)
         except FileNotFoundError:
             raise PostRenderFailed("kubectl is not installed, and spec.postRenderers runs its kustomize") from None
-        out, problems = await process.communicate()
-    if process.returncode:
+    if status:
         raise PostRenderFailed(problems.decode().strip().removeprefix("error: "))
     return kyaml.read_all(out.decode())

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import orjson
 
+from azsandbox import programs
 from azsandbox.controllers.client import Object
 from azsandbox.flux.kustomize.generator import Generated
 from azsandbox.flux.kustomize.manifest_files import BadManifest, Head
@@ -180,27 +181,19 @@ async def _kustomize(folder: Path, home: Path, variables: Mapping[str, str], sec
         "GOGC": "off",  # it ends before collecting pays, unless it takes much
         "GOMEMLIMIT": "512MiB",
     }
-    pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND, str(folder), stdout=pipe, stderr=pipe, stdin=asyncio.subprocess.DEVNULL, cwd=home,
-            env={**environment, **variables},
-        )  # fmt: skip
+        async with asyncio.timeout(seconds):
+            status, output, complaint = await programs.run(
+                *_COMMAND, str(folder), cwd=home, env={**environment, **variables}
+            )
     except FileNotFoundError:
         raise BuildError(
             "kubectl was not found on PATH, and overlays are built with `kubectl kustomize`; "
             "install it: https://kubernetes.io/docs/tasks/tools/"
         ) from None
-    try:
-        async with asyncio.timeout(seconds):
-            output, complaint = await process.communicate()
     except TimeoutError:
         raise BuildError("context deadline exceeded") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, output.decode("utf-8", "replace"), complaint.decode("utf-8", "replace")
+    return status, output.decode("utf-8", "replace"), complaint.decode("utf-8", "replace")
 
 
 def problem(complaint: str) -> str:

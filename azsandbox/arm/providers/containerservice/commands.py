@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from azsandbox import programs
 from azsandbox.aks import control_plane, facts
 from azsandbox.arm import polling
 from azsandbox.arm.call import Answer, Call
@@ -107,19 +108,10 @@ class CommandResults(AksType):
             config.touch(mode=0o600)
             config.write_text(running.kubeconfig())
             keep = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-            process = await asyncio.create_subprocess_exec(
-                program,
-                *argv[1:],
-                env={**keep, "KUBECONFIG": str(config), "HOME": folder},
-                cwd=folder,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
+            env = {**keep, "KUBECONFIG": str(config), "HOME": folder}
             try:
-                out, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
+                async with asyncio.timeout(TIMEOUT):
+                    status, out, _ = await programs.run(program, *argv[1:], env=env, cwd=folder, joined=True)
             except TimeoutError:
-                process.kill()
-                await process.wait()
                 return 124, f"command did not end in {TIMEOUT:.0f} s\n"
-        return process.returncode or 0, out.decode("utf-8", "replace")
+        return status, out.decode("utf-8", "replace")
