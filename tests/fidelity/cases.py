@@ -18,7 +18,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast wher
 class Case:
     """One rule of a service, shown by steps and what the service answered to each."""
 
-    service: str  # kubernetes, flux or arm
+    service: str  # kubernetes, flux, gatekeeper or arm
     area: str
     name: str
     content: dict[str, Any]

@@ -21,7 +21,7 @@ from tests.fidelity.connection import Connection
 from tests.fidelity.fixtures import Fixtures
 
 AT_ONCE = 12  # most steps wait for kubectl or for a controller
-FLUX_SECONDS = 30  # for the pods of Flux to come up
+PODS_SECONDS = 30  # for the pods of an installation to come up
 
 Player = Callable[[Case], Outcome]
 
@@ -37,19 +37,27 @@ def kubernetes() -> Iterator[Player]:
 def flux() -> Iterator[Player]:
     """A bare cluster with Flux, and what it fetches from."""
     with _cluster("--flux") as connection, contextlib.closing(Fixtures()) as fixtures:
-        _wait_for_flux(connection)
+        _wait_for_pods(connection, "flux-system")
         yield lambda case: steps.play(connection, case, fixtures)
 
 
-def _wait_for_flux(connection: Connection) -> None:
-    """Waits until every controller of Flux has a pod."""
-    until = time.monotonic() + FLUX_SECONDS
+@contextlib.contextmanager
+def gatekeeper() -> Iterator[Player]:
+    """A bare cluster with Gatekeeper."""
+    with _cluster("--gatekeeper") as connection:
+        _wait_for_pods(connection, "gatekeeper-system")
+        yield lambda case: steps.play(connection, case)
+
+
+def _wait_for_pods(connection: Connection, namespace: str) -> None:
+    """Waits until every Deployment of an installation has a pod."""
+    until = time.monotonic() + PODS_SECONDS
     while time.monotonic() < until:
-        answer = json.loads(connection.request("GET", "/apis/apps/v1/namespaces/flux-system/deployments")[2])
+        answer = json.loads(connection.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments")[2])
         if answer["items"] and all((d.get("status") or {}).get("availableReplicas") for d in answer["items"]):
             return
         time.sleep(0.1)
-    raise RuntimeError(f"Flux has no pods after {FLUX_SECONDS} s")
+    raise RuntimeError(f"{namespace} has no pods after {PODS_SECONDS} s")
 
 
 @contextlib.contextmanager
@@ -81,7 +89,7 @@ def resource_manager() -> Iterator[Player]:
         yield lambda case: arm.play(service, case)
 
 
-SERVICES = {"kubernetes": kubernetes, "flux": flux, "arm": resource_manager}
+SERVICES = {"kubernetes": kubernetes, "flux": flux, "gatekeeper": gatekeeper, "arm": resource_manager}
 
 
 class Playing:

@@ -85,7 +85,9 @@ def test_a_push_is_applied_without_waiting_for_an_interval(delivery: Delivery) -
     # A hook of the repository, whose ping arrives
     config = {"url": f"http://{given()[0]['ip']}{path}", "content_type": "json", "secret": SECRET}
     hook = rest(delivery, "POST", "/hooks", {"events": ["push"], "config": config})
-    assert until(lambda: [d["status_code"] for d in rest(delivery, "GET", f"/hooks/{hook['id']}/deliveries")] == [200], 30)
+    assert until(
+        lambda: [d["status_code"] for d in rest(delivery, "GET", f"/hooks/{hook['id']}/deliveries")] == [200], 30
+    )
 
     # And a push: nobody asks Flux for anything
     checkout.push(settings("two"))
