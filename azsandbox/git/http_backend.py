@@ -91,12 +91,14 @@ async def run(
     complaints = asyncio.create_task(_complaints(process, path))
     try:
         await _answer(process, send, report, ended)
+    except BaseException:  # what git still writes nobody reads, so it may never come to its end by itself
+        process.terminate()
+        complaints.cancel()
+        raise
     finally:
         feeding.cancel()
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
         await asyncio.gather(feeding, complaints, return_exceptions=True)
+        await process.wait()
 
 
 async def _feed(process: Process, body: AsyncIterator[bytes]) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from azsandbox.git.push import Push
+from azsandbox.clock import Clock
+from azsandbox.git import edits, http_backend
+from azsandbox.git.commit import ZERO, Person
+from azsandbox.git.push import Push, packet
+from azsandbox.git.repositories import Repositories
+from azsandbox.store import Store
 from tests.azsandbox.git.conftest import OWNER, Git, Served, clone
 
 
@@ -137,6 +146,30 @@ def test_the_first_branch_that_is_pushed_becomes_the_default(served: Served, tmp
     git("push", "--quiet", served.url("old"), "trunk")
     assert served.host.repositories.settings(OWNER, "old").default_branch == "trunk"
     assert clone(served, tmp_path / "new", "old")("branch", "--show-current") == "trunk"
+
+
+async def test_git_ends_when_nobody_takes_its_answer(tmp_path: Path) -> None:
+    repositories = Repositories(tmp_path, Store(None).bucket("git"), Clock())
+    repository = await repositories.create(OWNER, "big")
+    blob = await edits.write_blob(repository, os.urandom(4_000_000))
+    who = Person("Lena", "lena@lab.example", 1_700_000_000)
+    head = await edits.commit_file(repository, None, "big", blob, message="Big", author=who, committer=who)
+    await edits.move(repository, "refs/heads/main", head, ZERO)
+    want = f"want {head} side-band-64k\n".encode()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield packet(want) + b"0000" + packet(b"done\n")
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            raise ConnectionResetError
+
+    headers = [(b"content-type", b"application/x-git-upload-pack-request")]
+    scope = {"method": "POST", "headers": headers, "query_string": b""}
+    async with asyncio.timeout(20):
+        with pytest.raises(ConnectionResetError):
+            path = "/contoso/big.git/git-upload-pack"
+            await http_backend.run(scope, send, body(), root=tmp_path, path=path, user="", plain=True)
 
 
 # --- who may not
