@@ -35,6 +35,7 @@ class ResourceType:
     deleted_status, missing_status = 200, 204  # of DELETE, done at once or absent
     etags = False  # answers carry `etag`
     patch_merges = False  # PATCH may change properties (JSON merge); else tags only
+    post_verb = "action"  # of the action that a POST to the collection needs
     removal_rank = 50  # in a resource group's deletion lower goes first
     zonal = False  # offered in availability zones
 

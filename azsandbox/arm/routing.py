@@ -31,9 +31,8 @@ async def answer(call: Call) -> Answer:
     assert call.target is not None and call.resource_type is not None
     type_, target = call.resource_type, call.target
     name = call.action
-    authorize(
-        call, f"{type_.full_name}/{name + '/action' if name else VERBS.get(call.method, 'action')}", target.access_scope
-    )
+    verb = f"{name}/action" if name else VERBS.get(call.method, type_.post_verb)
+    authorize(call, f"{type_.full_name}/{verb}", target.access_scope)
     _check_registered(call)
     _check_group(call)
     return await dispatch(call, type_, name)

@@ -50,7 +50,7 @@ async def _locks(call: Call) -> dict[str, bool]:
 
 
 def _repository(call: Call) -> dict[str, Any]:
-    found = call.found()
+    found = call.found(errors.repository_unknown)
     return {
         **_head(call),
         "createdTime": found.created,
@@ -68,7 +68,7 @@ async def show(call: Call) -> Answer:
 
 async def update(call: Call) -> Answer:
     """PATCH of a repository's locks."""
-    call.found()
+    call.found(errors.repository_unknown)
     call.content.lock_repository(call.repository, await _locks(call))
     return Answer(200, _repository(call))
 
@@ -100,7 +100,7 @@ def _tag(tag: Tag) -> dict[str, Any]:
 
 async def tags(call: Call) -> Answer:
     """GET of all tags; `digest` narrows them to those of a manifest."""
-    call.found()
+    call.found(errors.repository_unknown)
     found = [t for t in call.content.tags(call.repository) if t.attributes["listEnabled"]]
     if digest := call.request.query.get("digest"):
         found = [t for t in found if t.digest == digest]
@@ -110,7 +110,7 @@ async def tags(call: Call) -> Answer:
 
 async def show_tag(call: Call, tag: str) -> Answer:
     """GET of one tag."""
-    call.found()
+    call.found(errors.repository_unknown)
     found = call.content.tag(call.repository, tag)
     if found is None:
         raise errors.tag_unknown(tag)
@@ -119,7 +119,7 @@ async def show_tag(call: Call, tag: str) -> Answer:
 
 async def update_tag(call: Call, tag: str) -> Answer:
     """PATCH of a tag's locks."""
-    call.found()
+    call.found(errors.repository_unknown)
     found = call.content.lock_tag(call.repository, tag, await _locks(call))
     if found is None:
         raise errors.tag_unknown(tag)
@@ -167,7 +167,7 @@ def _names(call: Call) -> dict[str, list[str]]:
 
 async def manifests(call: Call) -> Answer:
     """GET of all manifests."""
-    call.found()
+    call.found(errors.repository_unknown)
     names = _names(call)
     found = _ordered(call, [m for m in call.content.manifests(call.repository) if m.attributes["listEnabled"]])
 
@@ -178,7 +178,7 @@ async def manifests(call: Call) -> Answer:
 
 
 def _one(call: Call, digest: str) -> Stored:
-    call.found()
+    call.found(errors.repository_unknown)
     found = call.content.manifest(call.repository, digest) if is_digest(digest) else None
     if found is None:
         raise errors.manifest_unknown(digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -25,11 +26,11 @@ class Call:
     repository: str
     allows: Decide
 
-    def found(self) -> Repository:
-        """The repository. Raises NAME_UNKNOWN."""
+    def found(self, missing: Callable[[str], errors.RegistryError] = errors.name_unknown) -> Repository:
+        """The repository. Raises NAME_UNKNOWN, in the words of `missing`."""
         repository = self.content.repository(self.repository)
         if repository is None:
-            raise errors.name_unknown(self.repository)
+            raise missing(self.repository)
         return repository
 
     def writable(self) -> None:

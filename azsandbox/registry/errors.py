@@ -66,6 +66,11 @@ def name_unknown(name: str) -> RegistryError:
     return RegistryError(404, "NAME_UNKNOWN", "repository name not known to registry", {"name": name})
 
 
+def repository_unknown(name: str) -> RegistryError:
+    """The same in the words of Azure's own API, where it reads or changes (public output of `az acr`, July 2026)."""
+    return RegistryError(404, "NAME_UNKNOWN", f'repository "{name}" is not found', {"name": name})
+
+
 def tag_invalid(tag: str) -> RegistryError:
     return RegistryError(400, "TAG_INVALID", "manifest tag did not match URI", {"tag": tag})
 

@@ -18,10 +18,12 @@ class Sandbox:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def run(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, check: bool = True, timeout: float = 60, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
         """Runs `azsandbox ARGUMENTS…` to its end."""
         command = [sys.executable, "-m", "azsandbox", "--home", str(self.home), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
         if check and done.returncode:
             raise AssertionError(f"{arguments} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done

@@ -76,6 +76,9 @@ async def test_deleting_a_repository_says_what_went_with_it(azure: Azure, regist
     assert again.status_code == 404 and again.json()["errors"] == [
         {"code": "NAME_UNKNOWN", "message": "repository name not known to registry", "detail": {"name": "app"}}
     ]
+    for path in ("app", "app/_tags", "app/_manifests"):
+        shown = await registry.get(f"/acr/v1/{path}")
+        assert (shown.status_code, shown.json()["errors"][0]["message"]) == (404, 'repository "app" is not found')
 
 
 async def test_what_azure_has_and_the_sandbox_has_not_is_refused_by_name(registry: httpx.AsyncClient) -> None:

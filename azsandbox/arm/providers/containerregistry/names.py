@@ -47,6 +47,7 @@ class CheckNameAvailability(ResourceType):
     name = "checkNameAvailability"
     scopes = ("subscription",)
     stored = False
+    post_verb = "read"
 
     async def post_collection(self, call: Call) -> Answer:
         """Whether a registry can have the name; always 200."""

@@ -139,9 +139,12 @@ async def test_names_are_checked_without_an_error(azure: Azure) -> None:
     await azure.create("labshop")
     path = f"/subscriptions/{azure.host.subscription_id}/providers/Microsoft.ContainerRegistry/checkNameAvailability"
 
+    reader = azure.identity()  # Azure's name for the action ends in read
+    await azure.assign(reader, "Reader", f"/subscriptions/{azure.host.subscription_id}")
+
     async def check(name: str) -> dict[str, Any]:
         body = {"name": name, "type": "Microsoft.ContainerRegistry/registries"}
-        answer = await azure.arm("POST", path, body)
+        answer = await azure.arm("POST", path, body, who=reader)
         assert answer.status_code == 200
         found: dict[str, Any] = answer.json()
         return found
