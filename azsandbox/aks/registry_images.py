@@ -17,6 +17,7 @@ from azsandbox.controllers.kubelet.images import (
     Image,
     Puller,
     PullFailed,
+    assumed_size,
     no_such_host,
     not_found,
     parts,
@@ -138,6 +139,8 @@ def _readable(registry: Registry, repository: str, reference: str, stored: Store
 def _unpacked(image: str, registry: Registry, repository: str, stored: Stored, puller: Puller) -> Image:
     """The image on the node. Raises PullFailed for what is none, or none for that node."""
     digest = stored.digest
+    if not stored.content:  # imported from a public registry: only its digest is known
+        return Image(image, digest, assumed_size(image))
     if stored.media_type in INDEXES:
         info = (puller.node.get("status") or {}).get("nodeInfo") or {}
         wanted = (info.get("operatingSystem") or "linux", info.get("architecture") or "amd64")

@@ -146,6 +146,11 @@ def digest_of(image: str) -> str:
     return "sha256:" + hashlib.sha256(image.encode()).hexdigest()
 
 
+def assumed_size(image: str) -> int:
+    """Bytes of an image that nobody can measure: real ones of those that are known, else made up from the name."""
+    return int(catalogue()["sizes"].get(base_name(image)) or 20_000_000 + int(digest_of(image)[-6:], 16) * 10)
+
+
 def base_name(image: str) -> str:
     """`docker.io/library/nginx:1.27` → `nginx`."""
     name = (full_name(image) or image).partition("@")[0]
@@ -187,9 +192,7 @@ class AssumedImages:
                 words = set(re.split(r"[-.]", tag))
                 if not words & set(known["official_tag_words"]):
                     raise PullFailed(image, not_found(image))
-        digest = digest_of(image)
-        size = known["sizes"].get(base_name(image)) or 20_000_000 + int(digest[-6:], 16) * 10
-        return Image(image, digest, size)
+        return Image(image, digest_of(image), assumed_size(image))
 
 
 def no_such_host(image: str) -> Attempt:

@@ -13,6 +13,7 @@ import pytest
 from azsandbox.aks.registry_images import RegistryImages
 from azsandbox.arm.resources import Stored
 from azsandbox.controllers.client import KubeClient, path
+from azsandbox.controllers.kubelet import pulls
 from azsandbox.controllers.kubelet.images import Credential, Image, Puller, PullFailed, error_text
 from tests.azsandbox.registry.conftest import INDEX, MANIFEST, Azure, digest_of, push_blob, push_image
 
@@ -129,6 +130,16 @@ async def test_an_index_is_pulled_for_the_nodes_platform(nodes: Nodes, registry:
     assert text == f"rpc error: code = NotFound desc = {none}"
 
 
+@pytest.mark.parametrize("source", ["docker.io/library/nginx:1.29.1", "mcr.microsoft.com/azuredocs/aks-helloworld:v1"])
+async def test_an_imported_public_image_is_pulled(nodes: Nodes, source: str) -> None:
+    host, _, name = source.partition("/")
+    body = {"source": {"registryUri": host, "sourceImage": name}, "targetTags": ["labs/app:1"], "mode": "Force"}
+    answer = await nodes.azure.arm("POST", f"{nodes.azure.id('labshop')}/importImage", body)
+    assert (await nodes.azure.done(answer)).status_code == 200
+    await nodes.allow("AcrPull")
+    assert (await nodes.pull(IMAGE)).size > 0
+
+
 async def test_a_chart_is_no_image(nodes: Nodes, registry: httpx.AsyncClient) -> None:
     config, layer = b'{"name": "shop"}', b"a chart"
     for blob in (config, layer):
@@ -150,7 +161,10 @@ async def test_other_registries_are_not_asked(nodes: Nodes) -> None:
     assert (await nodes.pull("mcr.microsoft.com/x:1")).name == "mcr.microsoft.com/x:1"
 
 
-async def test_attaching_a_registry_lets_a_waiting_pod_run(azure: Azure, registry: httpx.AsyncClient) -> None:
+async def test_attaching_a_registry_lets_a_waiting_pod_run(
+    azure: Azure, registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulls, "FIRST_BACKOFF", 2.0)
     digest = await push_image(registry, "labs/app", "1")
     pool = {"name": "system", "mode": "System", "count": 1, "vmSize": "Standard_D4ds_v5"}
     body = {
@@ -167,10 +181,9 @@ async def test_attaching_a_registry_lets_a_waiting_pod_run(azure: Azure, registr
     container = {"name": "app", "image": IMAGE}
     pod = {"metadata": {"name": "app"}, "spec": {"imagePullSecrets": [{"name": "none"}], "containers": [container]}}
     await kube.create(PODS, {"apiVersion": "v1", "kind": "Pod", **pod})
-    state = (
-        await until(kube, "app", lambda status: status["state"].get("waiting", {}).get("reason") == "ErrImagePull")
-    )["state"]
-    assert state["waiting"]["message"] == ANONYMOUS
+    status = await until(kube, "app", lambda s: s["state"].get("waiting", {}).get("reason") == "ImagePullBackOff")
+    text = f'Back-off pulling image "{IMAGE}": ErrImagePull: {ANONYMOUS}'
+    assert status["state"]["waiting"]["message"] == text
     events = await kube.list(path("v1", "events", "default"))
     told = {event["reason"]: event["message"] for event in events if event["involvedObject"]["name"] == "app"}
     assert told["FailedToRetrieveImagePullSecret"].startswith("Unable to retrieve some image pull secrets (none);")
@@ -182,7 +195,7 @@ async def test_attaching_a_registry_lets_a_waiting_pod_run(azure: Azure, registr
 
 async def until(kube: KubeClient, pod: str, test: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The status of a pod's container once it passes the test."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             found = await kube.get(f"{PODS}/{pod}")
             statuses = (found.get("status") or {}).get("containerStatuses") or []
