@@ -136,11 +136,10 @@ async def _follow_output(
     written = asyncio.Event()
     stop = output.listen(lambda program: written.set())
     ending = asyncio.ensure_future(ended())
+    ending.add_done_callback(lambda _: written.set())
     try:
         while not ending.done():
-            waiting = asyncio.ensure_future(written.wait())
-            await asyncio.wait((ending, waiting), return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
+            await written.wait()
             written.clear()
             fresh = [line for line in output.lines(image, seen) if line[0] > seen]
             if fresh:
