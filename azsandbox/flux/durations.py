@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -10,6 +11,12 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6
 def seconds(duration: str) -> float:
     """A duration such as 1m30s, in seconds."""
     return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)(ms|us|µs|ns|h|m|s)", duration))
+
+
+def jittered(value: float, part: float) -> float:
+    """Seconds, a little more or less: by `part` of them at most."""
+    part = part if 0 < part < 1 else 0.0
+    return value * (1 + random.uniform(-part, part))  # noqa: S311 - it spreads load
 
 
 def go_duration(value: float) -> str:

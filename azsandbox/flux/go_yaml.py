@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 _WIDTH = 80  # columns after which go-yaml folds a plain or quoted scalar
+_LAST_PRINTABLE = "\uffff"  # go-yaml escapes what UTF-8 takes four bytes for
 _TEXT = "tag:yaml.org,2002:str"
 _BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -69,6 +70,13 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def analyze_scalar(self, scalar: str) -> Any:
+        analysis = super().analyze_scalar(scalar)
+        if any(character > _LAST_PRINTABLE for character in scalar):
+            analysis.allow_flow_plain = analysis.allow_block_plain = False
+            analysis.allow_single_quoted = analysis.allow_block = False
+        return analysis
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:

@@ -18,9 +18,10 @@ from azsandbox.flux.helm.errors import HelmFailed
 from azsandbox.flux.helm.hooks import Hooks
 from azsandbox.flux.helm.logs import HelmLog
 from azsandbox.flux.helm.releases import CLIENT_SIDE, SERVER_SIDE, Release
-from azsandbox.flux.helm.resources import ResourceClient
+from azsandbox.flux.helm.resources import Info, ResourceClient
+from azsandbox.flux.helm.settings import Settings
 from azsandbox.flux.helm.storage import Storage, StorageError
-from azsandbox.flux.helm.waits import POLLER, Waits
+from azsandbox.flux.helm.waits import LEGACY, POLLER, Waits
 from azsandbox.flux.rest_mapping import RestMapping
 from azsandbox.flux.semver import InvalidVersion, Range, Version
 
@@ -38,6 +39,7 @@ class Action:
     storage: Storage
     checks: HealthChecks
     log: HelmLog
+    settings: Settings
 
     def options(self, action: str) -> dict[str, Any]:
         """The part of the spec that is about an action."""
@@ -47,8 +49,16 @@ class Action:
     def resources(self) -> ResourceClient:
         return ResourceClient(self.client, self.mapping, spec.release_namespace(self.obj), self.log)
 
+    async def built(self, manifest: str, what: str) -> list[Info]:
+        """The objects of a release's manifest. Raises HelmFailed."""
+        try:
+            return await self.resources.build(manifest)
+        except HelmFailed as error:
+            raise HelmFailed(f"unable to build kubernetes objects from {what}: {error}") from None
+
     def waits(self) -> Waits:
-        strategy = spec.part(self.obj, "waitStrategy").get("name") or POLLER
+        default = LEGACY if self.settings.helm3_defaults else POLLER
+        strategy = spec.part(self.obj, "waitStrategy").get("name") or default
         return Waits(self.client, self.mapping, self.checks, strategy)
 
     def hooks(self, action: str) -> Hooks:
@@ -62,7 +72,9 @@ class Action:
         try:
             await self.storage.update(release)
         except StorageError as error:
-            self.log.say("warning: failed to update release", error=str(error), name=release["name"])
+            self.log.say(
+                "warning: failed to update release", error=error, name=release["name"], revision=release["version"]
+            )
 
 
 def check_name(name: str, what: str) -> None:
@@ -123,7 +135,9 @@ async def render(action: Action, chart: Chart, values: dict[str, Any], revision:
             raise
     if known is not None:
         _check_version(constraint, known.kube_version)
-    files = await post_render.post_rendered(action.obj, rendered.files)
+    default = post_render.NO_HOOKS if action.settings.helm3_defaults else post_render.COMBINED
+    strategy = action.obj["spec"].get("postRenderStrategy") or default
+    files = await post_render.post_rendered(action.obj, rendered.files, strategy)
     hooks, others = manifests.taken_apart(files)
     return Rendering(hooks, manifests.joined(others), rendered.notes, rendered.chart)
 

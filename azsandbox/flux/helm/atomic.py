@@ -87,7 +87,7 @@ async def reconcile(request: Request) -> None:
 
         # One step of a type is all that a reconciliation takes
         if step.type in taken:
-            _stop(obj, given_up=False)
+            _stop(request, given_up=False)
             return
 
         # The object says what is going on
@@ -100,29 +100,30 @@ async def reconcile(request: Request) -> None:
         try:
             await step.take(request)
         except StepFailed as error:
-            _retry_later(obj)
+            _retry_later(request)
             if conditions.is_true(obj, READY):
                 conditions.mark(obj, READY, "False", "ReconcileError", str(error))
             raise Again(str(error)) from None
 
         # A remediation is the last
         if step.type == REMEDIATE:
-            _stop(obj, given_up=True)
+            _stop(request, given_up=True)
         taken.add(step.type)
         await request.save()
 
 
-def _retry_later(obj: Object) -> None:
+def _retry_later(request: Request) -> None:
     """Raises RetryIn where the strategy of the action that was attempted is to try again."""
-    seconds = spec.active_retry(obj)
+    seconds = request.retry
     if seconds is not None:
-        conditions.mark_reconciling(obj, "ProgressingWithRetry", f"retrying after {go_duration(seconds)}")
+        conditions.mark_reconciling(request.obj, "ProgressingWithRetry", f"retrying after {go_duration(seconds)}")
         raise RetryIn(seconds)
 
 
-def _stop(obj: Object, *, given_up: bool) -> None:
+def _stop(request: Request, *, given_up: bool) -> None:
     """Ends the reconciliation for now: raises what says when to go on. With `given_up`, having none left is final."""
-    _retry_later(obj)
+    _retry_later(request)
+    obj = request.obj
     remediation = spec.active_remediation(obj)
     goes_on = remediation is None or not remediation.exhausted(obj)
     if given_up and remediation is not None and remediation.uninstalls_after_upgrade:
@@ -156,8 +157,10 @@ async def _next_step(request: Request, state: State) -> Step | None:
         return Unlock()
     if state.kind == Kind.ABSENT:
         request.say(f"release not installed{because}")
-        if Remediation.of(obj, INSTALL).exhausted(obj) and not forced:
-            raise _exceeded(obj, "cannot install release")
+        if Remediation.of(obj, INSTALL).exhausted(obj):
+            if not forced:
+                raise _exceeded(obj, "cannot install release")
+            request.say("forcing install while out of retries: force requested through annotation")
         return Install()
     if state.kind == Kind.UNMANAGED:
         request.say(f"release not managed by controller{because}")
@@ -165,8 +168,10 @@ async def _next_step(request: Request, state: State) -> Step | None:
         return Upgrade()
     if state.kind == Kind.OUT_OF_SYNC:
         request.say(f"release out-of-sync with desired state{because}")
-        if Remediation.of(obj, UPGRADE).exhausted(obj) and not forced:
-            raise _exceeded(obj, "cannot upgrade release")
+        if Remediation.of(obj, UPGRADE).exhausted(obj):
+            if not forced:
+                raise _exceeded(obj, "cannot upgrade release")
+            request.say("forcing upgrade while out of retries: force requested through annotation")
         return Upgrade()
     if state.kind == Kind.DRIFTED:
         return await _drifted(request, state)
@@ -181,7 +186,7 @@ async def _next_step(request: Request, state: State) -> Step | None:
 def _in_sync(request: Request, forced: bool) -> Step | None:
     obj = request.obj
     request.say("release in-sync with desired state")
-    if spec.active_retry(obj) is not None:
+    if request.retry is not None:
         history.keep_newest(obj)
     else:
         remediation = spec.active_remediation(obj)
@@ -228,7 +233,7 @@ async def _drifted(request: Request, state: State) -> Step | None:
 async def _failed(request: Request, forced: bool) -> Step:
     """What is done about a failed release: it is upgraded, or put right in the way that the spec says."""
     obj = request.obj
-    if spec.active_retry(obj) is not None:
+    if request.retry is not None:
         history.keep_newest(obj)
         return Upgrade()
     remediation = spec.active_remediation(obj)

@@ -21,7 +21,8 @@ from azsandbox.flux.rest_mapping import RestMapping
 WORD = "Capabilities"
 _SET = "APIVersionSet"  # where the map for `hasKey` is, beside the list that a chart may range over
 _HAS = re.compile(rb"((?:\$[\w.]*|\.)?[\w.]*|\([^()]*\))\.APIVersions\.Has\b")
-_PRINTED = re.compile(rb"(\{\{-?\s*[$\w.]*Capabilities\.KubeVersion)(?=\s*(?:\||-?\}\}))")
+_PRINTED = re.compile(rb"(\{\{-?\s*[$\w.]*Capabilities\.KubeVersion)(?=\s*-?\}\})")
+_QUOTED = re.compile(rb"([$\w.]*Capabilities\.KubeVersion)(?=\s*\|\s*(?:s?quote|toString)\b)")
 # deeper than any other template of the chart, and last by name: such are rendered first
 _PLACE = "templates/~/~/~/~/~/~/~/~/capabilities"
 
@@ -54,12 +55,13 @@ def given(archive: ChartArchive, known: Capabilities) -> ChartArchive:
         if is_template(name) or is_values(name):
             content = _HAS.sub(rb"hasKey \1." + _SET.encode(), content)
             content = _PRINTED.sub(rb"\1.Version", content)
+            content = _QUOTED.sub(rb"\1.Struct", content)  # Go shows the fields of a value, whose text has a pointer
         files[name] = content
     template = _template(known).encode()
     for folder in {name.rpartition("templates/")[0] for name in files if is_template(name)}:
         if folder == "" or folder.endswith("/"):
             files[folder + _PLACE] = template
-    return ChartArchive(files, archive.folder)
+    return ChartArchive(files, archive.folder, archive.times)
 
 
 def without(rendered: dict[str, str]) -> dict[str, str]:
@@ -74,6 +76,7 @@ def _template(known: Capabilities) -> str:
             "Version": known.kube_version,
             "GitVersion": known.kube_version,
             "String": known.kube_version,
+            "Struct": f"{{{known.kube_version}  {version.get('major', '')} {version.get('minor', '')}}}",
             "Major": version.get("major", ""),
             "Minor": version.get("minor", ""),
         },

@@ -45,8 +45,11 @@ def helm_chart(obj: Object) -> Object:
     return found
 
 
-async def reconcile(client: KubeClient, obj: Object, recorder: FluxRecorder, say: Say) -> None:
-    """Brings the HelmChart in line with spec.chart, or deletes it. Raises TemplateFailed."""
+async def reconcile(client: KubeClient, obj: Object, recorder: FluxRecorder, say: Say, *, across: bool) -> None:
+    """Brings the HelmChart in line with spec.chart, or deletes it. Raises TemplateFailed.
+
+    `across` allows it to be in another namespace.
+    """
     status = obj.setdefault("status", {})
     deleted = "deletionTimestamp" in obj["metadata"]
     wanted = ""
@@ -56,6 +59,8 @@ async def reconcile(client: KubeClient, obj: Object, recorder: FluxRecorder, say
         await _delete(client, obj, recorder)
     if deleted or not wanted:
         return
+    if not across and spec.chart_namespace(obj) != obj["metadata"]["namespace"]:
+        raise TemplateFailed(f"cross-namespace references are not allowed: cannot access HelmChart {wanted}")
     chart = helm_chart(obj)
     url = _path(wanted)
     try:

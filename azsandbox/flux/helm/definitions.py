@@ -11,6 +11,7 @@ from azsandbox.flux.helm.resources import Changed, How, Info, ResourceClient
 from azsandbox.flux.helm.waits import DEFINITIONS, Waits
 
 SKIP, CREATE, CREATE_REPLACE = "Skip", "Create", "CreateReplace"
+_PREFIX = "failed to apply CustomResourceDefinitions: "
 KIND = ("apiextensions.k8s.io", "CustomResourceDefinition")
 
 
@@ -40,7 +41,7 @@ async def applied(
         try:
             await resources.update(there, infos, how, Changed())
         except HelmFailed as error:
-            raise HelmFailed(_failed(f"failed to update CustomResourceDefinition(s): {error}")) from None
+            raise HelmFailed(f"{_PREFIX}failed to update CustomResourceDefinition(s): {error}") from None
         written = infos
     else:
         written = await _created(resources, infos, How(server_side=server_side, force_conflicts=server_side))
@@ -50,8 +51,9 @@ async def applied(
         try:
             await waits.ready(written, DEFINITIONS, jobs=False)
         except HelmFailed as error:
-            raise HelmFailed(_failed(f"failed to wait for CustomResourceDefinition(s): {error}")) from None
+            raise _failed(resources, f"failed to wait for CustomResourceDefinition(s): {error}") from None
     resources.log.say(f"successfully applied {len(written)} CustomResourceDefinition(s)")
+    resources.log.say("clearing REST mapper cache")
     resources.mapping.forget()
 
 
@@ -65,7 +67,7 @@ async def _created(resources: ResourceClient, infos: list[Info], how: How) -> li
             if not how.server_side and "already exists" in str(error):
                 resources.log.say(f"CustomResourceDefinition {info.name} is already present. Skipping.")
                 continue
-            raise HelmFailed(_failed(f"failed to create CustomResourceDefinition {info.name}: {error}")) from None
+            raise _failed(resources, f"failed to create CustomResourceDefinition {info.name}: {error}") from None
         written.append(info)
     return written
 
@@ -77,10 +79,11 @@ async def _definitions(resources: ResourceClient, chart: Chart) -> list[Info]:
             found += await resources.build(file["data"])
         except HelmFailed as error:
             text = f"failed to parse CustomResourceDefinitions from {file['name']}: {error}"
-            raise HelmFailed(_failed(text)) from None
+            raise _failed(resources, text) from None
     # anything else in that folder is passed over
     return [info for info in found if info.key[:2] == KIND]
 
 
-def _failed(text: str) -> str:
-    return f"failed to apply CustomResourceDefinitions: {text}"
+def _failed(resources: ResourceClient, text: str) -> HelmFailed:
+    resources.log.say(f"error: {text}")
+    return HelmFailed(_PREFIX + text)

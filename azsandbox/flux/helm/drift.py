@@ -13,6 +13,7 @@ from typing import Any
 
 from azsandbox.controllers.client import APPLY, JSON_PATCH, KubeClient, Object, Objects
 from azsandbox.flux import json_diff
+from azsandbox.flux.field_managers import overridden, taken
 from azsandbox.flux.helm import manifests
 from azsandbox.flux.helm.releases import Release
 from azsandbox.flux.helm.resources import owned_by
@@ -97,11 +98,12 @@ class DriftFailed(Exception):
 
 
 async def differences(
-    client: KubeClient, mapping: RestMapping, release: Release, ignore: Objects
+    client: KubeClient, mapping: RestMapping, release: Release, ignore: Objects, others: tuple[str, ...] = ()
 ) -> tuple[list[Difference], list[str]]:
     """Compares the cluster with a release, by applying its objects without effect; returns errors with what was found.
 
-    `ignore` are the rules of spec.driftDetection. Raises DriftFailed for a rule that cannot be.
+    `ignore` are the rules of spec.driftDetection, `others` are managers whose fields become the controller's own first.
+    Raises DriftFailed for a rule that cannot be.
     """
     rules = [_Rule(rule) for rule in ignore]
     found, errors = [], []
@@ -117,11 +119,23 @@ async def differences(
             metadata["namespace"] = release["namespace"]
         ignored = [path for rule in rules if rule.matches(obj) for path in rule.paths]
         url = resource.path(metadata.get("namespace", ""), metadata["name"])
+        if others:
+            await _take_over(client, url, others)
         try:
             found.append(await _difference(client, url, obj, ignored))
         except StatusError as error:
             errors.append(f"{ObjectRef.of(obj)} dry-run failed{_reason(error)}: {error.message}")
     return found, errors
+
+
+async def _take_over(client: KubeClient, url: str, others: tuple[str, ...]) -> None:
+    try:
+        there = await client.find(url)
+        patch = taken(there, overridden(others), MANAGER) if there else []
+        if patch:
+            await client.request("PATCH", url, patch, {"fieldManager": MANAGER}, JSON_PATCH)
+    except StatusError as error:
+        raise DriftFailed(f"failed to clean-up disallowed field managers: {error.message}") from None
 
 
 def _reason(error: StatusError) -> str:

@@ -7,7 +7,6 @@ has loaded it must not fork: Go's threads do not survive that, and the child han
 from __future__ import annotations
 
 import asyncio
-import base64
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -90,16 +89,6 @@ async def render(chart: Chart, values: dict[str, Any], purpose: Purpose) -> Rend
     return await asyncio.get_running_loop().run_in_executor(_threads(), _render, chart, values, purpose)
 
 
-async def coalesce(chart: Chart, values: dict[str, Any]) -> dict[str, Any]:
-    """A chart's default values with others over them, as `helm get values --all` shows them."""
-
-    def merge() -> dict[str, Any]:
-        with _open(chart.archive) as handle:
-            return dict(handle.merge_values(values))
-
-    return await asyncio.get_running_loop().run_in_executor(_threads(), merge)
-
-
 def parse_set(expression: str, text: bool) -> dict[str, Any]:
     """The values that `--set` makes of an expression such as a.b[0]=c; with `text`, those of `--set-string`.
 
@@ -159,19 +148,4 @@ def _render(chart: Chart, values: dict[str, Any], purpose: Purpose) -> Rendered:
 
 def _recorded(handle: helm_python.Chart, chart: Chart) -> dict[str, Any]:
     """The chart as a release records it: as it was read, but for what its dependencies' conditions have changed."""
-
-    def encoded(content: bytes) -> str:
-        return base64.b64encode(content).decode()
-
-    own = chart.archive.files
-    templates = [{"name": n, "data": encoded(own[n])} for n in sorted(own) if n.startswith("templates/")]
-    schema = own.get("values.schema.json")
-    return {
-        "metadata": handle.metadata,
-        "lock": None,
-        "templates": templates,
-        "values": handle.values,
-        "schema": encoded(schema) if schema else None,
-        "schemamodtime": "0001-01-01T00:00:00Z",
-        "files": [{"name": f["name"], "data": encoded(f["data"].encode())} for f in handle.files],
-    }
+    return {**chart.archive.recorded(), "metadata": handle.metadata, "values": handle.values}

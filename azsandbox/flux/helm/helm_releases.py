@@ -9,24 +9,26 @@ from azsandbox.controllers.informer import Again, Informer, Informers, key_of
 from azsandbox.flux import conditions
 from azsandbox.flux.artifacts import Artifacts
 from azsandbox.flux.conditions import READY
-from azsandbox.flux.durations import go_duration, seconds
+from azsandbox.flux.durations import go_duration, jittered, seconds
 from azsandbox.flux.events import NORMAL, WARNING
 from azsandbox.flux.expressions import BadExpression, FailedExpression, HealthChecks, dependency_is_ready
-from azsandbox.flux.helm import atomic, chart_template, history, sources, spec, steps, undoing, values
+from azsandbox.flux.flags import Flags
+from azsandbox.flux.helm import atomic, chart_template, history, sources, spec, uninstalling, values
+from azsandbox.flux.helm.access import Access, AccessFailed, NotSupported, access_for, account_of
 from azsandbox.flux.helm.chart_template import TemplateFailed
 from azsandbox.flux.helm.charts import BadChart
 from azsandbox.flux.helm.engine import Chart
-from azsandbox.flux.helm.logs import HelmLog
-from azsandbox.flux.helm.request import RELEASED, Request
+from azsandbox.flux.helm.request import Request
+from azsandbox.flux.helm.settings import Settings
+from azsandbox.flux.helm.uninstalling import UninstallFailed
 from azsandbox.flux.helm.values import ValuesFailed
 from azsandbox.flux.reconciler import NEVER, FluxReconciler
 from azsandbox.flux.rest_mapping import RestMapping
 from azsandbox.kubernetes.errors import StatusError
 
-DEPENDENCY = 30.0  # seconds until a dependency or a source is looked at again (--requeue-dependency)
 _TERMINAL = "Reconciliation failed terminally due to configuration error"
 _IN_PROGRESS = "reconciliation in progress"
-_WATCHED = "reconcile.fluxcd.io/watch=Enabled"  # ConfigMaps and Secrets whose changes are followed
+_NOT_SUPPORTED = "NotSupportedInSandbox"
 
 
 class _Stop(Exception):
@@ -51,13 +53,17 @@ class HelmReleaseReconciler(FluxReconciler):
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)
-        self.mapping = RestMapping(self.client)
+        self.settings = Settings.of(Flags(options.get("arguments", ())))
+        self.workers = self.settings.concurrent
+        self.own = Access(self.client, RestMapping(self.client))
         self.artifacts = Artifacts(self.flux.storage, self.namespace)
         self.objects.on_change(self._dependency_changed)
-        for kind in (sources.CHART, sources.OCI):
-            informers.of(chart_template.SOURCE, sources.RESOURCES[kind]).on_change(self._source_changed)
+        for kind, resource in sources.RESOURCES.items():
+            if kind != sources.EXTERNAL or self.settings.external_artifacts:
+                informers.of(chart_template.SOURCE, resource).on_change(self._source_changed)
         for kind, resource in (("ConfigMap", "configmaps"), ("Secret", "secrets")):
-            self._follow_values(informers.of("v1", resource, labelSelector=_WATCHED), kind)
+            if self.settings.watch_configs:
+                self._follow_values(informers.of("v1", resource, labelSelector=self.settings.watch_configs), kind)
 
     # --- what asks for a reconciliation besides the object itself
 
@@ -85,8 +91,10 @@ class HelmReleaseReconciler(FluxReconciler):
         def changed(event: str, source: Object, old: Object | None) -> None:
             metadata = source["metadata"]
             for obj in self.objects.list(metadata["namespace"]):
-                references = obj["spec"].get("valuesFrom") or ()
-                if any((r["kind"], r["name"]) == (kind, metadata["name"]) for r in references):
+                named = {(r["kind"], r["name"]) for r in obj["spec"].get("valuesFrom") or ()}
+                field = "configMapRef" if kind == "ConfigMap" else "secretRef"
+                named.add((kind, (spec.part(obj, "kubeConfig").get(field) or {}).get("name", "")))
+                if (kind, metadata["name"]) in named:
                     self.queue.add(key_of(obj))
 
         informer.on_change(changed)
@@ -98,7 +106,7 @@ class HelmReleaseReconciler(FluxReconciler):
         after: float | None
         try:
             await self._reconcile(obj)
-            after, observed = seconds(obj["spec"]["interval"]), True
+            after, observed = jittered(seconds(obj["spec"]["interval"]), self.settings.jitter), True
         except _Stop as stop:
             after, observed = stop.after, stop.observed
         self.handled(obj)
@@ -127,7 +135,7 @@ class HelmReleaseReconciler(FluxReconciler):
 
         # The chart's template becomes a HelmChart
         try:
-            await chart_template.reconcile(self.client, obj, self.recorder, self._say(obj))
+            await self._chart_template(obj)
         except TemplateFailed as error:
             raise self._retry(obj, str(error)) from None
 
@@ -141,7 +149,15 @@ class HelmReleaseReconciler(FluxReconciler):
         source = await self._source(obj)
         composed = await self._values(obj)
         chart, digest = await self._chart(obj, source)
-        request = self._request(obj, chart, composed, checks)
+        access = await self._access(obj)
+        try:
+            await self._release(self._request(obj, access, chart, composed, checks), digest)
+        finally:
+            await access.close()
+
+    async def _release(self, request: Request, digest: str) -> None:
+        """Takes the steps that lead to the release that is wanted."""
+        obj = request.obj
 
         # A release that goes elsewhere from now on is taken away from where it was
         await self._move(request)
@@ -154,7 +170,7 @@ class HelmReleaseReconciler(FluxReconciler):
         try:
             await atomic.reconcile(request)
         except atomic.RetryIn as retry:
-            raise _Stop(retry.seconds, observed=True) from None
+            raise _Stop(jittered(retry.seconds, self.settings.jitter), observed=True) from None
         except atomic.GivenUp as error:
             raise self._final(obj, str(error)) from None
         except atomic.Again as error:
@@ -173,9 +189,10 @@ class HelmReleaseReconciler(FluxReconciler):
             if wrong:
                 conditions.mark(obj, READY, "False", "DependencyNotReady", wrong)
                 await self.recorder.event(obj, NORMAL, "DependencyNotReady", wrong)
-                retrying = f"retrying in {go_duration(DEPENDENCY)}"
+                again = self.settings.requeue_dependency
+                retrying = f"retrying in {go_duration(again)}"
                 self.log(obj, f"dependencies do not meet ready condition ({wrong}): {retrying}")
-                raise _Stop(DEPENDENCY)
+                raise _Stop(again)
         self.log(obj, "all dependencies are ready")
 
     async def _unready(self, obj: Object, dependency: Object) -> str:
@@ -191,13 +208,16 @@ class HelmReleaseReconciler(FluxReconciler):
                 ready = dependency_is_ready(dependency["readyExpr"], obj, found)
             except FailedExpression as error:
                 return str(error)
-            return "" if ready else f"dependency '{shown}' is not ready according to readyExpr eval"
+            if not ready:
+                return f"dependency '{shown}' is not ready according to readyExpr eval"
+            if not self.settings.additive_ready_expr:
+                return ""
         return "" if _is_settled(found) else f"dependency '{shown}' is not ready"
 
     async def _source(self, obj: Object) -> Object:
         """The source, once it is ready."""
         try:
-            source = await sources.find(self.client, obj, across=True)
+            source = await sources.find(self.client, obj, self.settings)
         except sources.AccessDenied as error:
             conditions.mark_stalled(obj, "AccessDenied", str(error))
             conditions.mark(obj, READY, "False", "AccessDenied", str(error))
@@ -212,7 +232,7 @@ class HelmReleaseReconciler(FluxReconciler):
         if wrong:
             self.log(obj, wrong)
             conditions.mark(obj, READY, "False", "SourceNotReady", wrong)
-            raise _Stop(DEPENDENCY)
+            raise _Stop(jittered(self.settings.requeue_dependency, self.settings.jitter))
         self._past(obj, "SourceNotReady")
         return source
 
@@ -235,31 +255,60 @@ class HelmReleaseReconciler(FluxReconciler):
         try:
             chart = await sources.load(self.artifacts, source)
         except sources.NoArtifact:
-            text = f"Source not ready: artifact not found. Retrying in {go_duration(DEPENDENCY)}"
+            again = self.settings.requeue_dependency
+            text = f"Source not ready: artifact not found. Retrying in {go_duration(again)}"
             conditions.mark(obj, READY, "False", "ArtifactFailed", text)
             self.log(obj, text)
-            raise _Stop(DEPENDENCY) from None
+            raise _Stop(again) from None
         except BadChart as error:
             conditions.mark(obj, READY, "False", "ArtifactFailed", f"Could not load chart: {error}")
             await self.recorder.event(obj, WARNING, "ArtifactFailed", str(error))
             raise self._retry(obj, str(error)) from None
         self._past(obj, "ArtifactFailed")
         try:
-            return sources.with_revision(chart, source)
+            return sources.with_revision(chart, source, tracked=self.settings.tracks_digests)
         except sources.BadVersion as error:
             conditions.mark(obj, READY, "False", "ChartMutateError", str(error))
             raise self._retry(obj, str(error)) from None
 
-    def _request(self, obj: Object, chart: Chart | None, composed: values.Values, checks: HealthChecks) -> Request:
-        account = obj["spec"].get("serviceAccountName")
-        client = self.client
-        if account:
-            client = client.impersonating(f"system:serviceaccount:{obj['metadata']['namespace']}:{account}")
+    async def _access(self, obj: Object) -> Access:
+        """As whom, and where, the release is made."""
+        try:
+            found = await access_for(self.own, obj, self.settings, self.flux.outbound)
+        except AccessFailed as error:
+            conditions.mark(obj, READY, "False", "RESTClientError", str(error))
+            raise self._retry(obj, str(error)) from None
+        except NotSupported as error:
+            conditions.mark(obj, READY, "False", _NOT_SUPPORTED, str(error))
+            conditions.mark_stalled(obj, _NOT_SUPPORTED, str(error))
+            await self.recorder.event(obj, WARNING, _NOT_SUPPORTED, str(error))
+            raise self._final(obj, str(error)) from None
+        self._past(obj, "RESTClientError", _NOT_SUPPORTED)
+        return found
 
+    def _request(
+        self, obj: Object, access: Access, chart: Chart | None, composed: values.Values, checks: HealthChecks
+    ) -> Request:
         async def save() -> None:
             await self.save(obj)
 
-        return Request(obj, client, self.mapping, self.recorder, save, self._say(obj), chart, composed, checks)
+        return Request(
+            obj,
+            access.client,
+            access.mapping,
+            self.recorder,
+            save,
+            self._say(obj),
+            chart,
+            composed,
+            checks,
+            self.settings,
+        )
+
+    async def _chart_template(self, obj: Object) -> None:
+        """Brings the HelmChart in line. Raises TemplateFailed."""
+        across = not self.settings.no_cross_namespace_refs
+        await chart_template.reconcile(self.client, obj, self.recorder, self._say(obj), across=across)
 
     async def _move(self, request: Request) -> None:
         """Uninstalls a release whose name, namespace, storage or chart has become another."""
@@ -271,7 +320,10 @@ class HelmReleaseReconciler(FluxReconciler):
         if reason == "chart name" and strategy != "Reinstall":
             return
         self.log(obj, f"release target configuration changed ({reason}): running uninstall for current release")
-        await self._uninstall(request)
+        try:
+            await uninstalling.uninstall(request)
+        except UninstallFailed as error:
+            raise self._retry(obj, str(error)) from None
         history.clear(obj)
         spec.clear_failures(obj)
         obj["status"].pop("storageNamespace", None)
@@ -308,10 +360,9 @@ class HelmReleaseReconciler(FluxReconciler):
         obj.setdefault("status", {})
         try:
             await self._uninstall_deleted(obj)
-            await chart_template.reconcile(self.client, obj, self.recorder, self._say(obj))
-        except (_Stop, TemplateFailed) as error:
-            if isinstance(error, TemplateFailed):
-                self._retry(obj, str(error))
+            await self._chart_template(obj)
+        except (AccessFailed, UninstallFailed, TemplateFailed) as error:
+            self._retry(obj, str(error))
             self.handled(obj)
             await self.save(obj)
             raise Again from None
@@ -320,57 +371,31 @@ class HelmReleaseReconciler(FluxReconciler):
         if not obj["status"].get("storageNamespace"):
             self.log(obj, "skipping Helm release uninstallation: no storage namespace configured")
             return
-        account = obj["spec"].get("serviceAccountName")
-        if account:
-            where = path("v1", "serviceaccounts", obj["metadata"]["namespace"], account)
-            if await self.client.find(where) is None:
-                text = f'serviceaccounts "{account}" not found'
-                self.log(obj, "skipping Helm release uninstallation", "error", error=text)
+        skipping = "skipping Helm release uninstallation"
+        try:
+            access = await access_for(self.own, obj, self.settings, self.flux.outbound)
+        except NotSupported:
+            return  # it has never been installed
+        except AccessFailed as error:
+            if error.missing:
+                self.log(obj, skipping, "error", error=str(error))
                 return
-        if await self._uninstall(self._request(obj, None, {}, HealthChecks([]))):
-            self.log(obj, "uninstalled Helm release for deleted resource")
+            text = f"failed to build REST client getter to uninstall release: {error}"
+            conditions.mark(obj, READY, "False", "UninstallFailed", text)
+            raise
+        try:
+            account = account_of(obj, self.settings)
+            if account and not access.remote:
+                where = path("v1", "serviceaccounts", obj["metadata"]["namespace"], account)
+                if await self.client.find(where) is None:
+                    self.log(obj, skipping, "error", error=f'serviceaccounts "{account}" not found')
+                    return
+            if await uninstalling.uninstall(self._request(obj, access, None, {}, HealthChecks([]))):
+                self.log(obj, "uninstalled Helm release for deleted resource")
+        finally:
+            await access.close()
         history.clear(obj)
         obj["status"].pop("storageNamespace", None)
-
-    async def _uninstall(self, request: Request) -> bool:
-        """Uninstalls what the history says is there; returns whether there was anything."""
-        obj, log = request.obj, HelmLog()
-        latest = history.latest(obj)
-        if latest is None:
-            request.summarize()
-            return False
-        latest = dict(latest)
-        name = history.full_name(latest)
-        failure = ""
-        try:
-            failure = await steps.uninstalled(request, latest, log, spec.UNINSTALL)
-        except undoing.Uninstalled:
-            text = f"Release {name} was not found, assuming it is uninstalled"
-            conditions.mark(obj, RELEASED, "False", "UninstallSucceeded", text)
-            request.summarize()
-            return True
-        if failure and spec.part(obj, "uninstall").get("keepHistory") and "is already deleted" in failure:
-            text = f"Release {name} was already uninstalled"
-            conditions.mark(obj, RELEASED, "False", "UninstallSucceeded", text)
-            request.summarize()
-            return True
-        newest = history.latest(obj) or latest
-        if not failure and newest["digest"] == latest["digest"] and latest["status"] != "uninstalled":
-            failure = "uninstall completed with error: release not updated in Helm storage"
-        what = f"for release {history.full_name(newest)} with chart {history.versioned_chart(newest)}"
-        if failure:
-            message = f"Helm uninstall failed {what}: {failure}"
-            spec.fail(obj)
-            conditions.mark(obj, RELEASED, "False", "UninstallFailed", message)
-            await request.event_of(newest, WARNING, "UninstallFailed", log.after(message))
-            request.summarize()
-            raise self._retry(obj, failure)
-        obj["status"].pop("inventory", None)
-        message = f"Helm uninstall succeeded {what}"
-        conditions.mark(obj, RELEASED, "False", "UninstallSucceeded", message)
-        await request.event_of(newest, NORMAL, "UninstallSucceeded", message)
-        request.summarize()
-        return True
 
     # --- how a reconciliation ends early
 

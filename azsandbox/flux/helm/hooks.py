@@ -37,7 +37,7 @@ class Hooks:
             # What is left of an earlier run goes first
             await self._delete(hook, BEFORE)
             try:
-                infos = await self.resources.build(hook["manifest"])
+                infos = await self.resources.build(hook["manifest"], validate=True)
             except HelmFailed as error:
                 text = f"unable to build kubernetes object for {event} hook {hook['path']}: {error}"
                 raise HelmFailed(text) from None
@@ -80,6 +80,6 @@ class Hooks:
             raise HelmFailed(text) from None
         errors = await self.resources.delete(infos, "Background")
         if errors:
-            raise HelmFailed("; ".join(errors))
+            raise HelmFailed("; ".join(map(str, errors)))
         if self.waits_for_deletion:
             await self.waits.gone(infos, self.timeout)

@@ -5,6 +5,7 @@ Unlike the API server's YAML, `yes` and `on` are strings here, and a key that is
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any, ClassVar
 
@@ -98,6 +99,8 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     text = node.value
     if node.tag != _PLAIN:
         kind = node.tag.rpartition(":")[2]
+        if kind == "binary":
+            return base64.b64decode(text).decode("utf-8", "replace")
         return _plain(text) if kind in ("int", "float", "bool", "null") else text
     return _plain(text)
 

@@ -8,8 +8,18 @@ from typing import Any
 
 from azsandbox.flux import go_json
 from azsandbox.flux.helm import releases
+from azsandbox.kubernetes.errors import StatusError
 
 KEPT = 10
+
+
+def _shown(value: Any) -> Any:
+    """An error of the API server is its Status; of any other error Go writes nothing but that it is there."""
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, StatusError):
+        return {"ErrStatus": value.status}
+    return {} if isinstance(value, Exception) else value
 
 
 @dataclass
@@ -34,8 +44,9 @@ class HelmLog:
         self._lines: deque[_Line] = deque(maxlen=KEPT)
 
     def say(self, message: str, **attributes: Any) -> None:
-        """Notes a line with its attributes."""
-        text = f"{message}: {go_json.write(go_json.in_order(attributes))}"
+        """Notes a line with its attributes. Errors among them are written as Go's JSON has them."""
+        shown = {key: _shown(attributes[key]) for key in sorted(attributes)}
+        text = f"{message}: {go_json.write(shown)}"
         if self._lines and self._lines[-1].text == text:
             self._lines[-1].repeats += 1
             self._lines[-1].last = releases.now()

@@ -6,21 +6,24 @@ itself runs only where a release asks for patches or images; labels are set the 
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from azsandbox import programs
 from azsandbox.controllers.client import Object
-from azsandbox.flux import go_json
+from azsandbox.flux import go_json, kubectl
 from azsandbox.flux.helm import kyaml, manifests
 from azsandbox.flux.helm.errors import HelmFailed
 from azsandbox.flux.helm.history import sha256
 from azsandbox.flux.helm.kyaml import MalformedYaml
 from azsandbox.flux.helm.spec import GROUP
+from azsandbox.flux.kubectl import KustomizeFailed
 from azsandbox.flux.object_refs import group_of
 
 FILE = "postrenderer.helm.sh/postrender-filename"
+_SELECTOR = ("group", "version", "kind", "namespace", "name", "annotationSelector", "labelSelector")
+_IMAGE = ("newName", "newTag", "digest")
 NO_HOOKS, COMBINED, SEPARATE = "nohooks", "combined", "separate"
 _CLUSTER_WIDE = frozenset(
     [
@@ -55,7 +58,29 @@ class PostRenderFailed(HelmFailed):
 def renderers_digest(obj: Object) -> str:
     """status.observedPostRenderersDigest of a spec, empty without post-renderers."""
     given = obj["spec"].get("postRenderers")
-    return sha256(go_json.write(given) + "\n") if given is not None else ""
+    return sha256(go_json.write([_as_typed(one) for one in given]) + "\n") if given is not None else ""
+
+
+def _as_typed(renderer: Object) -> Object:
+    """A post-renderer with its fields in the order that Flux's types have them."""
+    if "kustomize" not in renderer:
+        return {}
+    given, found = renderer["kustomize"], {}
+    if given.get("patches"):
+        found["patches"] = [
+            {
+                "patch": patch["patch"],
+                **({"target": _fields(patch["target"], _SELECTOR)} if patch.get("target") is not None else {}),
+            }
+            for patch in given["patches"]
+        ]
+    if given.get("images"):
+        found["images"] = [{"name": image["name"], **_fields(image, _IMAGE)} for image in given["images"]]
+    return {"kustomize": found}
+
+
+def _fields(given: Object, names: tuple[str, ...]) -> Object:
+    return {name: given[name] for name in names if given.get(name)}
 
 
 def metadata_digest(obj: Object) -> str:
@@ -70,9 +95,8 @@ def origin_labels(obj: Object) -> dict[str, str]:
     return {f"{GROUP}/name": metadata["name"], f"{GROUP}/namespace": metadata["namespace"]}
 
 
-async def post_rendered(obj: Object, files: dict[str, str]) -> dict[str, str]:
+async def post_rendered(obj: Object, files: dict[str, str], strategy: str) -> dict[str, str]:
     """A HelmRelease's rendered files after its post-renderers. Raises PostRenderFailed and BadManifest."""
-    strategy = obj["spec"].get("postRenderStrategy") or COMBINED
     if strategy == COMBINED:
         return await _group(obj, files, "manifests", "files")
     hooks, others = manifests.taken_apart(files)
@@ -133,7 +157,7 @@ def _merged(files: dict[str, str]) -> list[Object]:
                     kind = "SequenceNode" if isinstance(value, list) else "ScalarNode"
                     contents = kyaml.write_all([value])
                     wrong = f"wrong node kind: expected MappingNode but got {kind}: node contents:\n{contents}"
-                    raise MalformedYaml(f"annotating {path}: {wrong}")
+                    raise MalformedYaml(f"parsing {path}: {wrong}")
                 metadata = value.setdefault("metadata", {}) or {}
                 value["metadata"] = metadata
                 metadata["annotations"] = {**(metadata.get("annotations") or {}), FILE: path}
@@ -218,9 +242,12 @@ def _id_text(document: Object) -> str:
     return f"{document['kind']}.{version}.{group}/{metadata.get('name') or '[noName]'}.{namespace}"
 
 
-def _lay_out(folder: str, files: dict[str, str]) -> None:
+def _laid_out(home: str, files: dict[str, str]) -> Path:
+    folder = Path(home, "release")
+    folder.mkdir()
     for name, text in files.items():
-        Path(folder, name).write_text(text)
+        (folder / name).write_text(text)
+    return folder
 
 
 async def _kustomize(given: dict[str, Any], documents: list[Object]) -> list[Object]:
@@ -233,15 +260,10 @@ async def _kustomize(given: dict[str, Any], documents: list[Object]) -> list[Obj
         "images": given.get("images") or [],
         "patches": given.get("patches") or [],
     }
-    with tempfile.TemporaryDirectory(prefix="helm-") as folder:
-        _lay_out(
-            folder, {"helm-output.yaml": kyaml.write_all(documents), "kustomization.yaml": go_json.write(kustomization)}
-        )
+    files = {"helm-output.yaml": kyaml.write_all(documents), "kustomization.yaml": go_json.write(kustomization)}
+    with tempfile.TemporaryDirectory(prefix="helm-") as home:
+        folder = await asyncio.to_thread(_laid_out, home, files)
         try:
-            command = ("kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", folder)
-            status, out, problems = await programs.run(*command)
-        except FileNotFoundError:
-            raise PostRenderFailed("kubectl is not installed, and spec.postRenderers runs its kustomize") from None
-    if status:
-        raise PostRenderFailed(problems.decode().strip().removeprefix("error: "))
-    return kyaml.read_all(out.decode())
+            return kyaml.read_all(await kubectl.kustomize(folder, Path(home), {}, None))
+        except KustomizeFailed as error:
+            raise PostRenderFailed(str(error)) from None

@@ -21,7 +21,7 @@ from azsandbox.kubernetes.errors import StatusError
 async def install(action: Action, chart: Chart, values: dict[str, Any]) -> None:
     """Installs a chart as the first version of a release. Raises HelmFailed."""
     options = action.options(INSTALL)
-    server_side = options.get("serverSideApply", True)
+    server_side = options.get("serverSideApply", not action.settings.helm3_defaults)
     name, namespace = spec.short_name(spec.release_name(action.obj)), spec.release_namespace(action.obj)
     await _apply_definitions(action, chart, INSTALL, server_side=server_side)
 
@@ -36,7 +36,7 @@ async def install(action: Action, chart: Chart, values: dict[str, Any]) -> None:
     # Its objects are built, and those that are there already taken over
     resources = action.resources
     try:
-        infos = await resources.build(release["manifest"])
+        infos = await resources.build(release["manifest"], validate=not options.get("disableOpenAPIValidation"))
     except HelmFailed as error:
         text = f"unable to build kubernetes objects from release manifest: {error}"
         raise HelmFailed(text) from None
@@ -98,14 +98,20 @@ async def _check_free(action: Action, name: str, *, replace: bool) -> Release | 
     """The release that an install of this name replaces, or None. Raises HelmFailed for one that is in use."""
     if len(name) > actions.LONGEST_NAME or not actions.NAME.fullmatch(name):
         wrong = f"invalid release name, must match regex ^{actions.NAME.pattern}$ and the length must not be longer"
-        raise HelmFailed(f'release name check failed: release name "{name}": {wrong} than {actions.LONGEST_NAME}')
+        raise _not_free(action, f'release name "{name}": {wrong} than {actions.LONGEST_NAME}')
     try:
         last = await action.storage.last(name)
     except HelmFailed:
         return None
     if replace and last["info"].get("status") in (releases.UNINSTALLED, releases.FAILED):
         return last
-    raise HelmFailed("release name check failed: cannot reuse a name that is still in use")
+    raise _not_free(action, "cannot reuse a name that is still in use")
+
+
+def _not_free(action: Action, why: str) -> HelmFailed:
+    found = HelmFailed(f"release name check failed: {why}")
+    action.log.say("error: release name check failed", error=found)
+    return found
 
 
 async def _create_namespace(action: Action, namespace: str) -> None:
@@ -134,15 +140,23 @@ async def upgrade(action: Action, chart: Chart, values: dict[str, Any]) -> None:
     server_side = actions.server_side(str(options.get("serverSideApply") or ""), last)
     await _apply_definitions(action, chart, UPGRADE, server_side=server_side)
     actions.check_name(name, f"release name is invalid: {name}")
+    action.log.say("preparing upgrade", name=name)
     if last["info"].get("status") in releases.PENDING:
         raise HelmFailed("another operation (install/upgrade/rollback) is in progress")
     current = await _current(action, last)
 
     # The chart is rendered with its values, or over those of the current release
     if options.get("preserveValues"):
+        action.log.say("reusing the old release's values")
         chart, values = _preserving(chart, current, values)
+    else:
+        action.log.say("resetting values to the chart's original version")
     version = last["version"] + 1
     rendering = await actions.render(action, chart, values, version, UPGRADE)
+    method = str(last.get("apply_method") or "")
+    action.log.say(
+        "determined release apply method", server_side_apply=server_side, previous_release_apply_method=method
+    )
     release = _release(action, rendering, values, version, releases.PENDING_UPGRADE, server_side)
     release["info"] |= {
         "first_deployed": current["info"].get("first_deployed") or release["info"]["last_deployed"],
@@ -150,10 +164,12 @@ async def upgrade(action: Action, chart: Chart, values: dict[str, Any]) -> None:
     }
     release["namespace"], release["labels"] = current["namespace"], dict(last.get("labels") or {})
 
-    # Objects that are new to the release may be there already
     resources = action.resources
-    before = await _built(action, current["manifest"], "current release manifest")
-    infos = await _built(action, release["manifest"], "new release manifest")
+    infos = await resources.build(release["manifest"], validate=not options.get("disableOpenAPIValidation"))
+
+    # Objects that are new to the release may be there already
+    action.log.say("performing update", name=name)
+    before = await action.built(current["manifest"], "current release manifest")
     for info in infos:
         owned_by(info.obj, name, release["namespace"])
     known = {info.key for info in before}
@@ -165,16 +181,17 @@ async def upgrade(action: Action, chart: Chart, values: dict[str, Any]) -> None:
         raise HelmFailed(f"unable to continue with update: {error}") from None
 
     # From here on the new version is in storage, whatever becomes of it
+    action.log.say("creating upgraded release", name=name)
     await action.storage.create(release)
     changed = Changed()
     try:
         await _perform_upgrade(action, current, release, before, infos, changed, server_side=server_side)
     except HelmFailed as error:
-        action.log.say("warning: upgrade failed", error=str(error), name=name)
+        action.log.say("warning: upgrade failed", error=error, name=name)
         releases.set_status(release, releases.FAILED, f'Upgrade "{name}" failed: {error}')
         await action.record(release)
         if options.get("cleanupOnFail") and changed.created:
-            await _clean_up(action, changed, error, UPGRADE)
+            await _clean_up(action, changed, error)
         raise
 
 
@@ -195,6 +212,8 @@ async def _perform_upgrade(
             await hooks.run(release, "pre-upgrade", server_side=server_side)
         except HelmFailed as error:
             raise HelmFailed(f"pre-upgrade hooks failed: {error}") from None
+    else:
+        action.log.say("upgrade hooks disabled", name=release["name"])
     how = How(
         server_side=server_side,
         force_conflicts=server_side,
@@ -268,13 +287,6 @@ def _release(
     }
 
 
-async def _built(action: Action, manifest: str, what: str) -> list[Info]:
-    try:
-        return await action.resources.build(manifest)
-    except HelmFailed as error:
-        raise HelmFailed(f"unable to build kubernetes objects from {what}: {error}") from None
-
-
 async def _wait(action: Action, infos: list[Info], of: str) -> None:
     options = action.options(of)
     if not options.get("disableWait"):
@@ -282,8 +294,10 @@ async def _wait(action: Action, infos: list[Info], of: str) -> None:
         await action.waits().ready(infos, timeout, jobs=not options.get("disableWaitForJobs"))
 
 
-async def _clean_up(action: Action, changed: Changed, error: HelmFailed, of: str) -> None:
+async def _clean_up(action: Action, changed: Changed, error: HelmFailed) -> None:
+    action.log.say("cleanup on fail set", cleaning_resources=len(changed.created))
     errors = await action.resources.delete(changed.created, "Background")
     if errors:
-        text = f"an error occurred while cleaning up resources. original {of} error: {error}: "
-        raise HelmFailed(f"{text}unable to cleanup resources: {', '.join(errors)}") from None
+        text = f"an error occurred while cleaning up resources. original upgrade error: {error}: "
+        raise HelmFailed(f"{text}unable to cleanup resources: {', '.join(map(str, errors))}") from None
+    action.log.say("resource cleanup complete")

@@ -16,6 +16,7 @@ from azsandbox.flux.helm.engine import Chart
 from azsandbox.flux.helm.history import Snapshot
 from azsandbox.flux.helm.logs import HelmLog
 from azsandbox.flux.helm.releases import Release
+from azsandbox.flux.helm.settings import Settings
 from azsandbox.flux.helm.storage import Storage
 from azsandbox.flux.object_refs import ObjectRef
 from azsandbox.flux.rest_mapping import NoMatch, RestMapping
@@ -41,6 +42,12 @@ class Request:
     chart: Chart | None = None
     values: dict[str, Any] = field(default_factory=dict)
     checks: HealthChecks = field(default_factory=lambda: HealthChecks([]))
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def retry(self) -> float | None:
+        """Seconds until the action that was attempted last is tried again, where its strategy is that."""
+        return spec.active_retry(self.obj, by_default=self.settings.retries_by_default)
 
     @property
     def the_chart(self) -> Chart:
@@ -55,7 +62,7 @@ class Request:
     def action(self, log: HelmLog, *observers: Callable[[Release], None]) -> Action:
         """Helm's action for the release, with what is told of every release that it writes."""
         storage = self.storage.observed_by(*observers)
-        return Action(self.obj, self.client, self.mapping, storage, self.checks, log)
+        return Action(self.obj, self.client, self.mapping, storage, self.checks, log, self.settings)
 
     # --- events
 

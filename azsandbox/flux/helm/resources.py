@@ -61,6 +61,11 @@ class Info:
         return ObjectRef(*self.key)
 
     @property
+    def names(self) -> dict[str, str]:
+        """What lines of Helm's log know an object by."""
+        return {"kind": self.resource.kind, "name": self.name, "namespace": self.namespace}
+
+    @property
     def shown(self) -> str:
         """The object in messages of ownership."""
         return f'{self.resource.kind} "{self.name}" in namespace "{self.namespace}"'
@@ -98,7 +103,7 @@ class ResourceClient:
 
     # --- building
 
-    async def build(self, text: str) -> list[Info]:
+    async def build(self, text: str, *, validate: bool = False) -> list[Info]:
         """The objects of manifests. Raises ResourceFailed with kubectl's words."""
         found, wrong = [], []
         for document in manifests.split(text):
@@ -107,6 +112,8 @@ class ResourceClient:
             except BadYaml as error:
                 raise ResourceFailed(f"error parsing : error converting YAML to JSON: {error}") from None
             for item in _items(obj):
+                if validate and not item.get("apiVersion"):
+                    raise ResourceFailed('error validating "": error validating data: apiVersion not set')
                 try:
                     found.append(await self._info(item))
                 except NoMatch as error:
@@ -155,21 +162,20 @@ class ResourceClient:
     async def create(self, infos: list[Info], how: How) -> None:
         """Creates objects, those of one kind after another together. Raises ResourceFailed for all that failed."""
         self.log.say("creating resource(s)", resources=len(infos))
-        if how.server_side:
-            self.log.say(
-                "using server-side apply for resource creation",
-                dryRun=False,
-                fieldValidationDirective="Strict",
-                forceConflicts=how.force_conflicts,
-            )
-        else:
-            self.log.say("using client-side apply for resource creation")
+        self._say_how("creation", how)
         errors = await self._by_kind(infos, lambda info: self._create(info, how))
         if errors:
-            raise ResourceFailed("\n".join(errors))
+            raise ResourceFailed("\n".join(map(str, errors)))
 
     async def update(self, originals: list[Info], targets: list[Info], how: How, changed: Changed) -> None:
         """Brings the cluster from one version of a release to another. Notes in `changed` what it creates."""
+        self._say_how("creation", how)
+        if how.replace:
+            self.log.say("using resource replace update strategy", fieldValidationDirective="Strict")
+        elif how.server_side:
+            self._say_how("update", how, upgradeClientSideFieldManager=how.take_managers)
+        else:
+            self._say_how("update", how, threeWayMergeForUnstructured=how.three_way)
         self.log.say("checking resources for changes", resources=len(targets))
         before = {info.key: info for info in originals}
         errors = []
@@ -184,6 +190,7 @@ class ResourceClient:
                     await self._create(target, how)
                 except ResourceFailed as error:
                     raise ResourceFailed(f"failed to create resource: {error}") from None
+                self.log.say("created a new resource", **target.names)
                 continue
             original = before.get(target.key)
             try:
@@ -196,16 +203,18 @@ class ResourceClient:
         if errors:
             raise ResourceFailed(" && ".join(errors))
 
-    async def delete(self, infos: list[Info], propagation: str) -> list[str]:
+    async def delete(self, infos: list[Info], propagation: str) -> list[Exception]:
         """Deletes objects, those of one kind after another together. What has gone is no error; returns the errors."""
+        if not infos:
+            return [ResourceFailed("object not found, skipping delete: no objects visited")]
         return await self._by_kind(infos, lambda info: self._delete(info, propagation))
 
-    async def _by_kind(self, infos: list[Info], act: Callable[[Info], Awaitable[None]]) -> list[str]:
-        errors: list[str] = []
+    async def _by_kind(self, infos: list[Info], act: Callable[[Info], Awaitable[None]]) -> list[Exception]:
+        errors: list[Exception] = []
         for _, group in groupby(infos, key=lambda info: info.resource.kind):
             for outcome in await asyncio.gather(*(act(info) for info in group), return_exceptions=True):
                 if isinstance(outcome, (ResourceFailed, StatusError)):
-                    errors.append(str(outcome))
+                    errors.append(outcome)
                 elif isinstance(outcome, BaseException):
                     raise outcome
         return errors
@@ -227,7 +236,11 @@ class ResourceClient:
             try:
                 target.obj = await self.client.update(target.path, body)
             except StatusError as error:
-                raise ResourceFailed(f"failed to replace object: {error.message}") from None
+                failed = ResourceFailed(f"failed to replace object: {error.message}")
+                self._say("error replacing the resource", target, error=failed)
+                raise failed from None
+            kind = target.resource.kind
+            self.log.say("replace succeeded", name=target.name, initialKind=original.get("kind", kind), kind=kind)
         elif how.server_side:
             if how.take_managers:
                 await self._take_managers(target, there)
@@ -254,9 +267,9 @@ class ResourceClient:
             info.obj = await self.client.request("PATCH", info.path, info.obj, query, APPLY)
         except StatusError as error:
             what = "conflict occurred while applying" if error.code == 409 else "server-side apply failed for"
-            text = f"{what} object {info.named}: {error.message}"
-            self._say(failure, info, error=text)
-            raise ResourceFailed(text) from None
+            failed = ResourceFailed(f"{what} object {info.named}: {error.message}")
+            self._say(failure, info, error=failed)
+            raise failed from None
 
     async def _take_managers(self, info: Info, there: Object) -> None:
         change = merging.managers_taken(there, MANAGER)
@@ -265,40 +278,52 @@ class ResourceClient:
         try:
             await self.client.patch(info.path, change, JSON_PATCH)
         except StatusError as error:
-            text = f"failed to patch object to upgrade CSA field manager {info.named}: {error.message}"
-            raise ResourceFailed(text) from None
+            failed = ResourceFailed(
+                f"failed to patch object to upgrade CSA field manager {info.named}: {error.message}"
+            )
+            self.log.say("Error patching resource to replace CSA field management", error=failed)
+            raise failed from None
         self._say("Upgraded object client-side field management with server-side apply field management", info)
 
     async def _drop(self, info: Info) -> list[str]:
         """Deletes an object that the new version has no more, unless the cluster says to keep it."""
-        names = {"kind": info.resource.kind, "name": info.name, "namespace": info.namespace}
+        names = info.names
         self.log.say("deleting resource", **names)
         try:
-            there = await self.client.find(info.path)
+            there = await self.client.get(info.path)
         except StatusError as error:
-            self.log.say("unable to get object", error=error.message, **names)
-            return []
-        if there is None:
+            self.log.say("unable to get object", error=error, **names)
             return []
         if (there["metadata"].get("annotations") or {}).get(POLICY) == KEEP:
             self.log.say("skipping delete due to annotation", annotation=POLICY, value=KEEP, **names)
             return []
         try:
-            await self._delete(info, "Background")
+            await self.client.delete(info.path, {"propagationPolicy": "Background"})
         except StatusError as error:
+            self.log.say("failed to delete resource", error=error, **names)
+            if error.code == 404:
+                return []
             shown = f"namespace={info.namespace}, name={info.name}, kind={info.resource.kind}"
             return [f"failed to delete resource {shown}: {error.message}"]
         return []
 
     async def _delete(self, info: Info, propagation: str) -> None:
-        names = {"kind": info.resource.kind, "name": info.name, "namespace": info.namespace}
+        names = info.names
         self.log.say("starting delete resource", **names)
         try:
             await self.client.delete(info.path, {"propagationPolicy": propagation})
         except StatusError as error:
             if error.code != 404:
                 raise
-            self.log.say("ignoring delete failure", error=error.message, **names)
+            self.log.say("ignoring delete failure", error=error, **names)
+
+    def _say_how(self, what: str, how: How, **more: Any) -> None:
+        """Notes by which kind of apply objects are created or updated."""
+        if how.server_side:
+            options = {"dryRun": False, "fieldValidationDirective": "Strict", "forceConflicts": how.force_conflicts}
+            self.log.say(f"using server-side apply for resource {what}", **options, **more)
+        else:
+            self.log.say(f"using client-side apply for resource {what}", **more)
 
     def _say(self, message: str, info: Info, **more: Any) -> None:
         group, _, version = info.resource.api_version.rpartition("/")

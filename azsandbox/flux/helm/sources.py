@@ -14,6 +14,7 @@ from azsandbox.flux.helm import engine, spec
 from azsandbox.flux.helm.chart_template import SOURCE
 from azsandbox.flux.helm.charts import BadChart, ChartArchive
 from azsandbox.flux.helm.engine import Chart
+from azsandbox.flux.helm.settings import Settings
 from azsandbox.flux.semver import InvalidVersion, Version
 
 CHART, OCI, EXTERNAL = "HelmChart", "OCIRepository", "ExternalArtifact"
@@ -45,13 +46,13 @@ def reference(obj: Object) -> tuple[str, str, str]:
     return CHART, spec.chart_namespace(obj), spec.chart_name(obj)
 
 
-async def find(client: KubeClient, obj: Object, *, across: bool) -> Object:
-    """The source. `across` allows it to be in another namespace. Raises AccessDenied, NoSource and StatusError."""
+async def find(client: KubeClient, obj: Object, settings: Settings) -> Object:
+    """The source. Raises AccessDenied, NoSource and StatusError."""
     kind, namespace, name = reference(obj)
-    if not across and namespace != obj["metadata"]["namespace"]:
+    if settings.no_cross_namespace_refs and namespace != obj["metadata"]["namespace"]:
         what = f"cross-namespace references are not allowed: cannot access {kind} {namespace}/{name}"
         raise AccessDenied(what)
-    if kind == EXTERNAL:
+    if kind == EXTERNAL and not settings.external_artifacts:
         raise AccessDenied(f"can't access '{kind}/{namespace}/{name}', ExternalArtifact feature gate is disabled")
     found = await client.find(path(SOURCE, RESOURCES[kind], namespace, name))
     if found is None:
@@ -63,6 +64,8 @@ def not_ready(source: Object) -> str:
     """Why a source has no chart to take, or empty."""
     metadata, status = source["metadata"], source.get("status") or {}
     name = f"{source['kind']} '{metadata['namespace']}/{metadata['name']}' is not ready"
+    if source["kind"] == EXTERNAL:
+        return "" if status.get("artifact") else f"{name}: does not have an artifact"
     if status.get("observedGeneration") != metadata["generation"]:
         if conditions.is_false(source, conditions.READY):
             return f"{name}: {conditions.message(source, conditions.READY)}"
@@ -83,12 +86,13 @@ async def load(artifacts: Artifacts, source: Object) -> Chart:
     return await engine.load(ChartArchive.read(file.read_bytes()))
 
 
-def with_revision(chart: Chart, source: Object) -> tuple[Chart, str]:
+def with_revision(chart: Chart, source: Object, *, tracked: bool = True) -> tuple[Chart, str]:
     """A chart from an OCI repository, its version with the beginning of the artifact's digest; and that digest.
 
-    So that a tag that comes to mean another artifact is seen as another version. Raises BadVersion.
+    So that a tag that comes to mean another artifact is seen as another version, if that is `tracked`.
+    Raises BadVersion.
     """
-    if source["kind"] != OCI:
+    if not _has_digest(source):
         return chart, ""
     try:
         version = Version.parse(chart.version)
@@ -107,8 +111,17 @@ def with_revision(chart: Chart, source: Object) -> tuple[Chart, str]:
     algorithm, _, hexadecimal = digest.partition(":")
     if not algorithm or ":" in hexadecimal or len(hexadecimal) < _DIGEST:
         raise BadVersion(f"invalid artifact revision {digest}")
+    if not tracked:
+        return chart, digest
     text = str(replace(version, metadata=hexadecimal[:_DIGEST]))
     return Chart(chart.archive.of_version(text), {**chart.metadata, "version": text}, chart.definitions), digest
+
+
+def _has_digest(source: Object) -> bool:
+    """Whether a source's revisions are told apart by a digest."""
+    if source["kind"] == EXTERNAL:
+        return ":" in source["status"]["artifact"]["revision"]
+    return bool(source["kind"] == OCI)
 
 
 def revision_changed(old: Object, new: Object) -> bool:
@@ -125,7 +138,7 @@ def wants(obj: Object, source: Object) -> bool:
     if not artifact:
         return False
     status = obj.get("status") or {}
-    if source["kind"] == OCI:
+    if _has_digest(source):
         digest = artifact["revision"].rpartition("@")[2]
         same = digest == status.get("lastAttemptedRevisionDigest")
     else:

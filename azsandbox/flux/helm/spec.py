@@ -135,18 +135,21 @@ def active_remediation(obj: Object) -> Remediation | None:
     return Remediation.of(obj, action) if action in (INSTALL, UPGRADE) else None
 
 
-def retry_interval(obj: Object, action: str) -> float | None:
-    """Seconds after which a failed action is tried again where its strategy is RetryOnFailure, or None."""
-    strategy = part(obj, action).get("strategy") or {}
+def retry_interval(obj: Object, action: str, *, by_default: bool = False) -> float | None:
+    """Seconds after which a failed action is tried again where its strategy is RetryOnFailure, or None.
+
+    `by_default` says that it is where the spec names none.
+    """
+    strategy = part(obj, action).get("strategy") or ({"name": "RetryOnFailure"} if by_default else {})
     if strategy.get("name") != "RetryOnFailure":
         return None
     return seconds(strategy["retryInterval"]) if strategy.get("retryInterval") else RETRY_INTERVAL
 
 
-def active_retry(obj: Object) -> float | None:
+def active_retry(obj: Object, *, by_default: bool = False) -> float | None:
     """`retry_interval` of the action that was attempted last."""
     action = (obj.get("status") or {}).get("lastAttemptedReleaseAction")
-    return retry_interval(obj, action) if action in (INSTALL, UPGRADE) else None
+    return retry_interval(obj, action, by_default=by_default) if action in (INSTALL, UPGRADE) else None
 
 
 def clear_failures(obj: Object) -> None:

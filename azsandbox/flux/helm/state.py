@@ -118,7 +118,8 @@ async def _drifted(request: Request, release: Release) -> State:
         return State(Kind.IN_SYNC)
     ignore = spec.part(request.obj, "driftDetection").get("ignore") or []
     try:
-        found, errors = await drift.differences(request.client, request.mapping, release, ignore)
+        others = request.settings.override_managers
+        found, errors = await drift.differences(request.client, request.mapping, release, ignore, others)
     except DriftFailed as error:
         raise StateUnknown(f"unable to determine cluster state: {error}") from None
     if errors and not drift.changes(found):

@@ -113,7 +113,7 @@ class _Release(Step):
         if spec.part(obj, "test").get("enable") and not history.has_been_tested(latest):
             text = f"Helm release {full_name(latest)} with chart {versioned_chart(latest)} is awaiting tests"
             conditions.mark(obj, TEST_SUCCESS, "Unknown", "AwaitingTests", text)
-        if spec.retry_interval(obj, self.action) is not None:
+        if spec.retry_interval(obj, self.action, by_default=request.settings.retries_by_default) is not None:
             spec.clear_failures(obj)
         await request.event_of(latest, NORMAL, self.succeeded, message)
 
@@ -235,9 +235,10 @@ class RollbackRemediation(Step):
             if seen.last is not None:
                 await request.take_inventory(seen.last)
             await self._tell(request, previous, failure, log)
-            newest = history.latest(obj)
-            if failure and (newest is None or newest["digest"] == latest["digest"]):
-                raise StepFailed(failure)
+            if failure:
+                newest = history.latest(obj)
+                if newest is None or newest["digest"] == latest["digest"]:
+                    raise StepFailed(failure)
         finally:
             request.summarize()
 

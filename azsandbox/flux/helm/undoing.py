@@ -20,11 +20,13 @@ async def rollback(action: Action, name: str, version: int) -> None:
     options = action.options(ROLLBACK)
     storage = action.storage
     storage.max_history = spec.max_history(action.obj)
+    action.log.say("preparing rollback", name=name)
     known = await storage.history(name)
     current = known[-1]
     target = next((one for one in known if one["version"] == version), None)
     if target is None:
         raise HelmFailed(f"release has no {version} version")
+    action.log.say("rolling back", name=name, currentVersion=current["version"], targetVersion=version)
     server_side = actions.server_side(str(options.get("serverSideApply") or ""), target)
     release = copy.deepcopy(target)
     release |= {"version": current["version"] + 1, "namespace": current["namespace"]}
@@ -36,16 +38,21 @@ async def rollback(action: Action, name: str, version: int) -> None:
         "description": f"Rollback to {version}",
         **({"notes": target["info"]["notes"]} if target["info"].get("notes") else {}),
     }
+    action.log.say("creating rolled back release", name=name)
     await storage.create(release)
+    action.log.say("performing rollback", name=name)
     await _perform_rollback(action, current, release, server_side=server_side)
+    action.log.say("updating status for rolled back release", name=name)
     await storage.update(release)
 
 
 async def _perform_rollback(action: Action, current: Release, release: Release, *, server_side: bool) -> None:
     options, hooks, resources = action.options(ROLLBACK), action.hooks(ROLLBACK), action.resources
-    before = await resources.build(current["manifest"])
-    infos = await resources.build(release["manifest"])
-    if not options.get("disableHooks"):
+    before = await action.built(current["manifest"], "current release manifest")
+    infos = await action.built(release["manifest"], "new release manifest")
+    if options.get("disableHooks"):
+        action.log.say("rollback hooks disabled", name=release["name"])
+    else:
         await hooks.run(release, "pre-rollback", server_side=server_side)
     for info in infos:
         owned_by(info.obj, release["name"], release["namespace"])
@@ -66,7 +73,7 @@ async def _perform_rollback(action: Action, current: Release, release: Release, 
         await action.record(current)
         await action.record(release)
         if options.get("cleanupOnFail"):
-            await resources.delete(changed.created, "Background")
+            await _clean_up(action, changed)
         raise
     if not options.get("disableWait"):
         timeout = spec.timeout(action.obj, ROLLBACK)
@@ -81,6 +88,15 @@ async def _perform_rollback(action: Action, current: Release, release: Release, 
         await hooks.run(release, "post-rollback", server_side=server_side)
     await _supersede(action, release["name"])
     release["info"]["status"] = releases.DEPLOYED
+
+
+async def _clean_up(action: Action, changed: Changed) -> None:
+    action.log.say("cleanup on fail set, cleaning up resources", count=len(changed.created))
+    errors = await action.resources.delete(changed.created, "Background")
+    if errors:
+        text = "an error occurred while cleaning up resources. original rollback error: unable to cleanup resources: "
+        raise HelmFailed(text + ", ".join(map(str, errors))) from None
+    action.log.say("resource cleanup complete")
 
 
 async def uninstall(action: Action, name: str) -> Release:
@@ -98,13 +114,16 @@ async def uninstall(action: Action, name: str) -> Release:
             raise HelmFailed(f'the release named "{name}" is already deleted')
         await _purge(action, known)
         return release
+    action.log.say("uninstall: deleting release", name=name)
     release["info"] |= {
         "status": releases.UNINSTALLING,
         "deleted": releases.now(),
         "description": "Deletion in progress (or silently failed)",
     }
     hooks = action.hooks(UNINSTALL)
-    if not options.get("disableHooks"):
+    if options.get("disableHooks"):
+        action.log.say("delete hooks disabled", release=name)
+    else:
         await hooks.run(release, "pre-delete", server_side=True)
     await action.record(release)
 
@@ -128,6 +147,7 @@ async def uninstall(action: Action, name: str) -> Release:
         await action.record(release)
         await _supersede(action, name)
     else:
+        action.log.say("purge requested", release=name)
         try:
             await _purge(action, known)
         except StorageError as error:
@@ -149,11 +169,11 @@ async def _delete(action: Action, release: Release, propagation: str) -> list[In
         going = "".join(f"\n---\n{one.text}" for one in found if not _is_kept(one))
         infos = await action.resources.build(going)
     except HelmFailed as error:
-        action.log.say("uninstall: Failed to delete release", error=str(error))
+        action.log.say("uninstall: Failed to delete release", error=[error])
         raise HelmFailed(f"failed to delete release: {name}") from None
-    errors = await action.resources.delete(infos, propagation.capitalize())
+    errors = await action.resources.delete(infos, propagation.capitalize()) if infos else []
     if errors:
-        action.log.say("uninstall: Failed to delete release", error="; ".join(errors))
+        action.log.say("uninstall: Failed to delete release", error=errors)
         raise HelmFailed(f"failed to delete release: {name}")
     return infos
 
@@ -172,6 +192,7 @@ async def _supersede(action: Action, name: str) -> None:
     """Every version that counts as deployed has been superseded."""
     with contextlib.suppress(NoDeployedRelease):
         for one in await action.storage.deployed(name):
+            action.log.say("superseding previous deployment", version=one["version"])
             one["info"]["status"] = releases.SUPERSEDED
             await action.record(one)
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
 
 from azsandbox.controllers.client import KubeClient, Object, path
-from azsandbox.controllers.transports import Network
+from azsandbox.flux.remote_clusters import BadKubeconfig, remote_client
 from azsandbox.flux.rest_mapping import RestMapping
 from azsandbox.flux.runtime import Outbound
 from azsandbox.kubernetes.errors import StatusError
@@ -84,40 +81,7 @@ async def _remote(client: KubeClient, namespace: str, config: Object, outbound: 
     if text is None:
         raise AccessError(f"KubeConfig secret '{name}' does not contain a '{keys[0]}' key with a kubeconfig")
     try:
-        transport = Network.of(_sanitized(base64.b64decode(text)), proxy=outbound.proxy, ca=outbound.ca)
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        found = remote_client(base64.b64decode(text), client.user_agent, outbound)
+    except BadKubeconfig as error:
         raise AccessError(f"invalid KubeConfig in secret '{name}': {error}") from None
-    found = KubeClient(transport, client.user_agent)
     return Access(found, RestMapping(found), own=False, remote=True)
-
-
-def _sanitized(text: bytes) -> dict[str, Any]:
-    """A kubeconfig without what Flux does not take from one: files, programs, and trust in any certificate.
-
-    Raises ValueError for a kubeconfig that names files, or is none.
-    """
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ValueError("it is no YAML") from None
-    if not isinstance(config, dict) or not config.get("current-context"):
-        raise ValueError("invalid configuration: no configuration has been provided")
-    for row in config.get("clusters") or []:
-        cluster = row.get("cluster") or {}
-        if cluster.get("certificate-authority"):
-            raise ValueError(
-                f"cluster '{row['name']}' references a certificate-authority file, "
-                "only certificate-authority-data is supported"
-            )
-        cluster.pop("insecure-skip-tls-verify", None)
-    for row in config.get("users") or []:
-        user = row.get("user") or {}
-        for field, word in (
-            ("tokenFile", "tokenFile, only an inline token"),
-            ("client-certificate", "client-certificate file, only client-certificate-data"),
-            ("client-key", "client-key file, only client-key-data"),
-        ):
-            if user.get(field):
-                raise ValueError(f"user '{row['name']}' references a {word} is supported")
-        user.pop("exec", None)
-    return config

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from azsandbox.controllers.client import APPLY, JSON_PATCH, KubeClient, Object
+from azsandbox.flux.field_managers import FieldManager, cleanup
 from azsandbox.flux.kustomize.drift import IgnoreRules, any_in_metadata
-from azsandbox.flux.kustomize.field_managers import FieldManager, cleanup
 from azsandbox.flux.kustomize.ordering import order, version_of
 from azsandbox.flux.kustomize.prepared import GROUP, Manifest
 from azsandbox.flux.kustomize.settled import Settled

@@ -6,10 +6,8 @@ nothing but list files is built file by file, so that a change of one file among
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import hashlib
-import os
 import posixpath
 import re
 import shutil
@@ -17,10 +15,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import orjson
-
-from azsandbox import programs
 from azsandbox.controllers.client import Object
+from azsandbox.flux.kubectl import KustomizeFailed, kustomize
 from azsandbox.flux.kustomize.generator import Generated
 from azsandbox.flux.kustomize.manifest_files import BadManifest, Head
 from azsandbox.flux.kustomize.restrictions import Forbidden, follow
@@ -29,7 +25,6 @@ from azsandbox.flux.kustomize.tree import Tree
 KEPT = 64  # outputs of whole builds
 KEPT_FILES = 20_000  # outputs of single files
 _PLAIN = frozenset(("apiVersion", "kind", "resources"))
-_COMMAND = ("kubectl", "kustomize", "--load-restrictor", "LoadRestrictionsNone", "--reorder", "none")
 _NAME, _ARTIFACT = "kustomization.yaml", "artifact"
 _DOCUMENTS = re.compile(r"^---\n", re.MULTILINE)
 
@@ -142,11 +137,11 @@ class Builder:
             outer = await asyncio.to_thread(_write, tree, self.home)
             try:
                 home = outer / _ARTIFACT
-                code, output, complaint = await _kustomize(home / folder, outer, self.variables, seconds)
+                output = await kustomize(home / folder, outer, self.variables, seconds)
+            except KustomizeFailed as error:
+                raise BuildError(str(error).replace(str(outer / _ARTIFACT), root)) from None
             finally:
                 await asyncio.to_thread(shutil.rmtree, outer, ignore_errors=True)
-        if code:
-            raise BuildError(problem(complaint).replace(str(home), root))
         return [document for document in _DOCUMENTS.split(output) if document.strip()]
 
 
@@ -170,45 +165,3 @@ def _write(tree: Tree, home: Path) -> Path:
     (outer / _ARTIFACT).mkdir()
     tree.write(outer / _ARTIFACT)
     return outer
-
-
-async def _kustomize(folder: Path, home: Path, variables: Mapping[str, str], seconds: float) -> tuple[int, str, str]:
-    """Exit code, output and complaint of kustomize. `home` is where it may keep files of its own."""
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "GOGC": "off",  # it ends before collecting pays, unless it takes much
-        "GOMEMLIMIT": "512MiB",
-    }
-    try:
-        async with asyncio.timeout(seconds):
-            status, output, complaint = await programs.run(
-                *_COMMAND, str(folder), cwd=home, env={**environment, **variables}
-            )
-    except FileNotFoundError:
-        raise BuildError(
-            "kubectl was not found on PATH, and overlays are built with `kubectl kustomize`; "
-            "install it: https://kubernetes.io/docs/tasks/tools/"
-        ) from None
-    except TimeoutError:
-        raise BuildError("context deadline exceeded") from None
-    return status, output.decode("utf-8", "replace"), complaint.decode("utf-8", "replace")
-
-
-def problem(complaint: str) -> str:
-    """What kustomize complains of, from what kubectl wrote: plainly after `error: `, or as a line of its log."""
-    logged = re.search(r'^[EF]\d{4} .*?\] "command failed" err=', complaint, re.MULTILINE)
-    if logged is None:
-        return complaint[complaint.rfind("error: ") :].removeprefix("error: ").strip() if complaint else "no output"
-    text = complaint[logged.end() :].rstrip("\n")
-    if text.startswith("<\n"):
-        lines = text[2:].removesuffix("\n >").split("\n")
-        return "\n".join(line.removeprefix("\t") for line in lines)
-    quoted = re.match(r'"(?:[^"\\]|\\.)*"', text)
-    if quoted is None:
-        return text
-    try:
-        return str(orjson.loads(quoted.group()))
-    except orjson.JSONDecodeError:
-        return str(ast.literal_eval(quoted.group()))  # Go's other escapes, such as \x00

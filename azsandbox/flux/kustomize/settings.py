@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 from azsandbox.controllers.client import Object
-from azsandbox.flux.durations import seconds
+from azsandbox.flux.durations import jittered, seconds
 from azsandbox.flux.flags import Flags
 
 SHORTEST_TIMEOUT = 30.0  # seconds
@@ -60,8 +59,7 @@ class Settings:
 
     def next_run(self, spec: Object) -> float:
         """When a Kustomization is reconciled again after a success: its interval, a little more or less."""
-        part = self.jitter if 0 < self.jitter < 1 else 0.0
-        return seconds(spec["interval"]) * (1 + random.uniform(-part, part))  # noqa: S311 - it spreads load
+        return jittered(seconds(spec["interval"]), self.jitter)
 
 
 def timeout(spec: Object) -> float:

@@ -85,11 +85,24 @@ class Lab:
         await install(self.client, components=["source-controller", "helm-controller"])
         await self.scale("source-controller", 0)  # the test stands in for it
         await self.client.create(path("v1", "namespaces"), {"metadata": {"name": NAMESPACE}})
+        await self.served(HELM, "helmreleases")
+        await self.served(SOURCE, "helmcharts")
 
         async def take(event: Object) -> None:
             self.events.append(event)
 
         self.flux.notifications.receivers.append(take)
+
+    async def served(self, api_version: str, resource: str) -> None:
+        """Waits until a definition is established."""
+        group = api_version.partition("/")[0]
+        url = path("apiextensions.k8s.io/v1", "customresourcedefinitions", "", f"{resource}.{group}")
+
+        def established(found: Object | None) -> bool:
+            conditions = ((found or {}).get("status") or {}).get("conditions") or ()
+            return any((c["type"], c["status"]) == ("Established", "True") for c in conditions)
+
+        await self.until(established, url)
 
     async def scale(self, deployment: str, replicas: int) -> None:
         url = path("apps/v1", "deployments", "flux-system", deployment, "scale")

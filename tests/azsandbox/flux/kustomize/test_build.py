@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from azsandbox.flux.kubectl import kustomize, problem
 from azsandbox.flux.kustomize import build as builds
-from azsandbox.flux.kustomize.build import Builder, BuildError, problem
+from azsandbox.flux.kustomize.build import Builder, BuildError
 from azsandbox.flux.kustomize.generator import generate
 from azsandbox.flux.kustomize.manifest_files import Heads
 from azsandbox.flux.kustomize.tree import Tree
@@ -29,13 +30,13 @@ class Counted:
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.builder = Builder(home, Heads(), {})
         self.runs: list[int] = []
-        real: Callable[..., Awaitable[Any]] = builds._kustomize
+        real: Callable[..., Awaitable[Any]] = kustomize
 
         async def counted(folder: Path, *rest: Any) -> Any:
             self.runs.append(_manifests(folder))
             return await real(folder, *rest)
 
-        monkeypatch.setattr(builds, "_kustomize", counted)
+        monkeypatch.setattr(builds, "kustomize", counted)
 
     async def __call__(self, files: dict[str, str], folder: str = "", **spec: Any) -> list[str]:
         tree = Tree({name: text.encode() for name, text in files.items()})

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from azsandbox.controllers.client import Object
+from azsandbox.flux.field_managers import cleanup, taken_over
 from azsandbox.flux.kustomize.drift import BadRule, IgnoreRules, has_drifted, without
-from azsandbox.flux.kustomize.field_managers import cleanup, taken_over
 
 ME = "kustomize-controller"
 

@@ -1,4 +1,4 @@
-"""Taking fields over from kubectl: what it set becomes kustomize-controller's, so that what no manifest has goes away
+"""Taking fields over from kubectl and others: they become the controller's own, so that what no manifest has goes away
 (fluxcd/pkg/ssa, PatchReplaceFieldsManagers)."""
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ def taken_over(controller: str, disallowed: Iterable[str] = ()) -> tuple[FieldMa
         FieldManager("before-first-apply", "Update"),
         FieldManager(controller, "Update"),  # the controller before it used server-side apply
     ]
-    for name in disallowed:
-        found += [FieldManager(name, "Apply"), FieldManager(name, "Update")]
-    return tuple(found)
+    return (*found, *overridden(disallowed))
+
+
+def overridden(names: Iterable[str]) -> tuple[FieldManager, ...]:
+    """The managers that --override-manager names."""
+    return tuple(FieldManager(name, operation) for name in names for operation in ("Apply", "Update"))
 
 
 def cleanup(existing: Object, managers: Iterable[FieldManager], owner: str) -> Objects:
@@ -53,10 +56,13 @@ def cleanup(existing: Object, managers: Iterable[FieldManager], owner: str) -> O
         for key in keys:
             if key in (metadata.get(kind) or {}):
                 patch.append({"op": "remove", "path": f"/metadata/{kind}/{key.replace('/', '~1')}"})
-    entries = _replaced(metadata.get("managedFields") or [], tuple(managers), owner)
-    if entries is not None:
-        patch.append({"op": "replace", "path": "/metadata/managedFields", "value": entries})
-    return patch
+    return patch + taken(existing, managers, owner)
+
+
+def taken(existing: Object, managers: Iterable[FieldManager], owner: str) -> Objects:
+    """The JSON patch that makes the fields of `managers` the owner's; empty where they have none."""
+    entries = _replaced((existing.get("metadata") or {}).get("managedFields") or [], tuple(managers), owner)
+    return [] if entries is None else [{"op": "replace", "path": "/metadata/managedFields", "value": entries}]
 
 
 def _replaced(entries: Objects, managers: tuple[FieldManager, ...], owner: str) -> Objects | None:
