@@ -10,20 +10,24 @@ from typing import Any
 from azsandbox.controllers.client import KubeClient, Object
 from azsandbox.controllers.events import EventRecorder
 from azsandbox.controllers.informer import Controller, Informer, Informers
+from azsandbox.flux import facts
 from azsandbox.flux.flags import Flags
 from azsandbox.flux.logs import line
 from azsandbox.flux.notification import alerts
 from azsandbox.flux.notification.dispatch import DispatchError, Sending, is_left_out, sending
 from azsandbox.flux.notification.duplicates import INTERVAL, Duplicates, identity
-from azsandbox.flux.notification.events import involved
+from azsandbox.flux.notification.events import involved, posted
 from azsandbox.flux.notification.posting import Http, SendError
 from azsandbox.flux.rest_mapping import NoMatch, RestMapping
 from azsandbox.flux.runtime import FluxRuntime
 from azsandbox.kubernetes.errors import StatusError
+from azsandbox.kubernetes.program_http import HttpAnswer, HttpRequest
 from azsandbox.tasks import end
 
 API_VERSION = "notification.toolkit.fluxcd.io/v1beta3"
 FAILED = "NotificationDispatchFailed"
+LARGEST = 3 * 1024 * 1024  # bytes of a body
+TOO_MANY = HttpAnswer(429, b"Too Many Requests\n", {"content-type": "text/plain; charset=utf-8"})  # http.Error
 
 
 class EventServer(Controller):
@@ -47,24 +51,45 @@ class EventServer(Controller):
 
     async def take(self, event: Object) -> None:
         """Takes an event that a controller posts; it is dealt with later."""
-        self.events.put_nowait(copy.deepcopy(event))
+        self._admit(copy.deepcopy(event))
+
+    def _admit(self, event: Object) -> bool:
+        """Queues an event without what is of no use to readers, unless it says the same again."""
+        event = alerts.cleaned(event)
+        if not self.duplicates.is_new(identity(event), time.monotonic()):
+            return False
+        self.events.put_nowait(event)
+        return True
+
+    async def answer(self, request: HttpRequest) -> HttpAnswer:
+        """Answers whoever posts an event over HTTP, by the Service notification-controller."""
+        if len(request.body) > LARGEST:
+            error = f"request body exceeds the maximum size of {LARGEST} bytes"
+            self._write("error", "reading the request body failed", error=error, logger="event-server")
+            return HttpAnswer(413)
+        try:
+            event = posted(request.body)
+        except ValueError as error:
+            self._write("error", "decoding the request body failed", error=str(error), logger="event-server")
+            return HttpAnswer(400)
+        if not self._admit(event):
+            return TOO_MANY
+        return HttpAnswer(202)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self.informers.synced()
         self.flux.notifications.receivers.append(self.take)
+        close = self.flux.ports.listen(self.name, facts.controllers()[self.name]["ports"]["http"], self.answer)
         try:
             while True:
                 await self._handle(await self.events.get())
         finally:
+            close()
             self.flux.notifications.receivers.remove(self.take)
             await end(self.sending)
 
-    async def _handle(self, posted: Object) -> None:
-        # What is of no use to readers goes, and what says the same again
-        event = alerts.cleaned(posted)
-        if not self.duplicates.is_new(identity(event), time.monotonic()):
-            return
+    async def _handle(self, event: Object) -> None:
         event = alerts.without_token(event)
 
         # Every Alert that it fits
@@ -151,5 +176,7 @@ class EventServer(Controller):
             await self.recorder.event(alert, "Warning", FAILED, text)
 
     def _log(self, level: str, said: str, event: Object, /, **fields: Any) -> None:
-        about = {"logger": "event-server", "eventInvolvedObject": event["involvedObject"], **fields}
-        self.flux.output.write(self.name, line(level, said, **about))
+        self._write(level, said, logger="event-server", eventInvolvedObject=event["involvedObject"], **fields)
+
+    def _write(self, level: str, said: str, /, **fields: Any) -> None:
+        self.flux.output.write(self.name, line(level, said, **fields))

@@ -24,6 +24,29 @@ _ORDER = (
 _REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
 
+def posted(body: bytes) -> Object:
+    """An event as a client posts it, with all its fields. Raises ValueError for what is none."""
+    given = _object(json.loads(body), "an event")
+    about, told = (_object(given.get(key), key) for key in ("involvedObject", "metadata"))
+    event: Object = {key: _text(given, key) for key in _ORDER if key not in ("involvedObject", "metadata")}
+    event["involvedObject"] = {key: _text(about, key) for key in _REFERENCE}
+    event["metadata"] = {key: _text(told, key) for key in told}
+    return event
+
+
+def _object(value: Any, what: str) -> Object:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"{what} is no object")
+    return value or {}
+
+
+def _text(found: Object, key: str) -> str:
+    value = found.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{key} is no text")
+    return value or ""
+
+
 def group_of(event: Object) -> str:
     """The API group of the object that an event is about; its controller's metadata keys begin with it."""
     version = str(event["involvedObject"].get("apiVersion") or "")

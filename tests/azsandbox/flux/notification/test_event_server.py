@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from azsandbox.controllers.client import MERGE, path
 from azsandbox.flux.notification.event_server import API_VERSION, EventServer
 from azsandbox.flux.notification.providers import Alerts, Providers
+from azsandbox.kubernetes.program_http import HttpRequest
 from tests.azsandbox.flux.conftest import Flux
 from tests.azsandbox.flux.notification.events import KUSTOMIZE, SHA, event
 from tests.azsandbox.flux.web import Web
@@ -176,3 +178,20 @@ async def test_a_provider_gets_a_finalizer_and_an_alert_loses_it(flux: Flux) -> 
     await flux.make(API_VERSION, "alerts", "all", spec, finalizers=["finalizers.fluxcd.io"])
     await flux.until(path(API_VERSION, "alerts", "apps", "all"), lambda found: "finalizers" not in found["metadata"])
     assert await flux.client.find(url) is None
+
+
+async def test_events_that_are_posted_over_http_are_sent_too(flux: Flux, hooks: Web) -> None:
+    await watch(flux, hooks)
+    pod = {"spec": {"containers": [{"image": "ghcr.io/fluxcd/notification-controller:v1"}]}}
+    answer = flux.runtime.ports.of(pod, 9090)
+    assert answer
+    body = json.dumps(event()).encode()
+    assert (await answer(HttpRequest("POST", "/", {}, body))).status == 202
+    again = await answer(HttpRequest("POST", "/", {}, body))
+    assert (again.status, again.body) == (429, b"Too Many Requests\n")
+    for bad in (b"{", b"[]", b'{"message": 1}', b'{"metadata": []}', b'{"metadata": {"a": 1}}'):
+        assert (await answer(HttpRequest("POST", "/", {}, bad))).status == 400, bad
+    assert (await answer(HttpRequest("POST", "/", {}, b"null"))).status == 202  # about nothing, and so for no Alert
+    await flux.logged("notification-controller", "discarding event, no alerts found for the involved object")
+    (asked,) = await hooks.until(1)
+    assert asked.json["involvedObject"]["name"] == "web"
