@@ -8,7 +8,7 @@ from azsandbox.controllers.events import timestamp
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 # What a kubectl user should see first stands first; the rest by newest generation, then by name
 _WEIGHTS = {STALLED: 0, RECONCILING: 1, READY: 2}
-LONGEST = 20000  # characters of a message
+LONGEST = 32768  # characters of a message
 
 
 def find(obj: Object, kind: str) -> Object | None:
@@ -46,7 +46,7 @@ def mark(obj: Object, kind: str, status: str, why: str, text: str) -> None:
         "type": kind,
         "status": status,
         "reason": why,
-        "message": text if len(text) <= LONGEST else text[: LONGEST - 4] + "...",
+        "message": text if len(text) <= LONGEST else text[: LONGEST - 3] + "...",
         "observedGeneration": obj["metadata"]["generation"],
         "lastTransitionTime": timestamp(),
     }

@@ -111,7 +111,7 @@ class GitRepositories(SourceReconciler):
         tree = await self._tree(checkout, obj, commit)
 
         # Whether it is signed by whom it should be
-        self._verify(obj, commit, await self._keys(obj))
+        await self._verify(obj, commit)
         revision = _revision(obj, commit)
         if observed != revision and (status.get("artifact") or {}).get("revision") != revision:
             self.drift(obj, f"new upstream revision '{revision}'")
@@ -264,26 +264,21 @@ class GitRepositories(SourceReconciler):
 
     # --- verification
 
-    async def _keys(self, obj: Object) -> dict[str, bytes]:
-        wanted = obj["spec"].get("verify")
-        if not wanted:
-            return {}
-        namespace = obj["metadata"]["namespace"]
-        try:
-            return secrets.values(await self.secret(namespace, wanted["secretRef"]["name"]))
-        except StatusError as error:
-            text = f"public keys secret error: {error}"
-            raise Failed("VerificationError", text, VERIFIED, "False") from error
-
-    def _verify(self, obj: Object, commit: Commit, keys: dict[str, bytes]) -> None:
+    async def _verify(self, obj: Object, commit: Commit) -> None:
         wanted = obj["spec"].get("verify")
         if not wanted or not wanted.get("mode"):
             obj["status"].pop("sourceVerificationMode", None)
             conditions.remove(obj, VERIFIED)
             return
-        message = verify(wanted["mode"], commit, keys)
+        try:
+            secret = await self.secret(obj["metadata"]["namespace"], wanted["secretRef"]["name"])
+        except StatusError as error:
+            text = f"public keys secret error: {error}"
+            raise Failed("VerificationError", text, VERIFIED, "False") from error
+        message = verify(wanted["mode"], commit, secrets.values(secret))
         obj["status"]["sourceVerificationMode"] = wanted["mode"]
         conditions.mark(obj, VERIFIED, "True", "Succeeded", message)
+        await self.tell(obj, TRACE, "Succeeded", message)
 
     # --- the artifact
 

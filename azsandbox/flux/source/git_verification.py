@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from azsandbox.flux.source.git_checkout import Commit
-from azsandbox.flux.source.outcomes import Failed, Stalled, not_supported
+from azsandbox.flux.source.outcomes import Failed, Stalled
+from azsandbox.flux.source.pgp_signatures import verified_pgp
+from azsandbox.flux.source.signatures import SignatureError, kind_of, signed_commit, signed_tag
 from azsandbox.flux.source.sources import VERIFIED
+from azsandbox.flux.source.ssh_signatures import verified_ssh
+
+_SSH_KEYS = ".sshpub"
 
 
 def verify(mode: str, commit: Commit, keys: dict[str, bytes]) -> str:
@@ -12,64 +17,46 @@ def verify(mode: str, commit: Commit, keys: dict[str, bytes]) -> str:
 
     `mode` is HEAD, Tag or TagAndHEAD.
     """
+    verified = []
     if mode in ("Tag", "TagAndHEAD"):
         if not commit.reference.startswith("refs/tags/"):
             text = "cannot verify tag object's signature if a tag reference is not specified"
             raise Stalled("InvalidVerificationMode", text, VERIFIED, "False")
         name = commit.reference.removeprefix("refs/tags/")
-        signature = _tag_signature(commit.tag.data) if commit.tag else ""
+        signature, signed = signed_tag(commit.tag.data) if commit.tag else ("", b"")
         label = f"{name}@{commit.tag.name}" if commit.tag else name
         if not signature:
             text = f"cannot verify signature of tag '{label}' since it is not signed"
             raise Failed("InvalidGitObject", text, VERIFIED, "False")
-        _check(signature, keys, f"signature verification of tag '{label}' failed", "InvalidTagSignature")
-    failed = f"signature verification of commit '{commit.sha}' failed"
-    _check(_commit_signature(commit.raw or b""), keys, failed, "InvalidCommitSignature")
-    raise not_supported("spec.verify of a signed commit", VERIFIED, "False")
+        try:
+            verified.append(f"tag '{label}' with key '{_signer('tag', signature, signed, keys)}'")
+        except SignatureError as error:
+            text = f"signature verification of tag '{label}' failed: {error}"
+            raise Failed("InvalidTagSignature", text, VERIFIED, "False") from error
+    if mode != "Tag":
+        signature, signed = signed_commit(commit.raw or b"")
+        try:
+            verified.append(f"commit '{commit.sha}' with key '{_signer('commit', signature, signed, keys)}'")
+        except SignatureError as error:
+            text = f"signature verification of commit '{commit.sha}' failed: {error}"
+            raise Failed("InvalidCommitSignature", text, VERIFIED, "False") from error
+    return "verified signature of" + "".join(f"\n\t- {text}" for text in verified)
 
 
-def _check(signature: str, keys: dict[str, bytes], failed: str, reason: str) -> None:
-    """Refuses what cannot be verified."""
-    kind = _kind(signature)
+def _signer(what: str, signature: str, signed: bytes, keys: dict[str, bytes]) -> str:
+    """Which of the keys signed."""
+    kind = kind_of(signature)
     if kind not in ("openpgp", "ssh"):
-        raise Failed(reason, f"{failed}: unsupported signature type: {kind}", VERIFIED, "False")
-    suffix, what = (".sshpub", "SSH") if kind == "ssh" else (".asc", "PGP")
-    fitting = [key for key in keys if key.endswith(".sshpub") == (kind == "ssh")]
+        raise SignatureError(f"unsupported signature type: {kind}")
+    suffix, named = (_SSH_KEYS, "SSH") if kind == "ssh" else (".asc", "PGP")
+    fitting = [
+        key.decode("utf-8", "replace") for name, key in keys.items() if name.endswith(_SSH_KEYS) == (kind == "ssh")
+    ]
     if not fitting:
-        text = f"{what} signature detected but no {what} public keys found in secret (keys with {suffix} suffix)"
-        raise Failed(reason, f"{failed}: {text}", VERIFIED, "False")
-    raise not_supported(f"spec.verify with {what} signatures", VERIFIED, "False")
-
-
-def _kind(signature: str) -> str:
-    """The type of a signature (fluxcd/pkg/git/signature)."""
-    if not signature:
-        return "empty"
-    for start, kind in (
-        ("-----BEGIN PGP SIGNATURE-----", "openpgp"),
-        ("-----BEGIN PGP MESSAGE-----", "openpgp"),
-        ("-----BEGIN SSH SIGNATURE-----", "ssh"),
-        ("-----BEGIN SIGNED MESSAGE-----", "x509"),
-    ):
-        if signature.startswith(start):
-            return kind
-    return "unknown"
-
-
-def _commit_signature(raw: bytes) -> str:
-    lines: list[str] = []
-    for line in raw.partition(b"\n\n")[0].decode("utf-8", "replace").split("\n"):
-        if line.startswith("gpgsig "):
-            lines = [line.removeprefix("gpgsig ")]
-        elif lines and line.startswith(" "):
-            lines.append(line[1:])
-        elif lines:
-            break
-    return "\n".join(lines)
-
-
-def _tag_signature(raw: bytes) -> str:
-    message = raw.partition(b"\n\n")[2].decode("utf-8", "replace")
-    found = [message.find(f"-----BEGIN {kind}") for kind in ("PGP SIGNATURE", "SSH SIGNATURE", "SIGNED MESSAGE")]
-    starts = [at for at in found if at >= 0]
-    return message[min(starts) :] if starts else ""
+        text = f"{named} signature detected but no {named} public keys found in secret (keys with {suffix} suffix)"
+        raise SignatureError(text)
+    try:
+        return verified_ssh(signature, signed, fitting) if kind == "ssh" else verified_pgp(signature, signed, fitting)
+    except SignatureError as error:
+        how = " SSH signature" if kind == "ssh" else ""
+        raise SignatureError(f"unable to verify Git {what}{how}: {error}") from error

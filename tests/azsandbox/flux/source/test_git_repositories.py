@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import subprocess
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from azsandbox.controllers.client import path
+from azsandbox.flux.source.signatures import signed_commit
 from tests.azsandbox.flux.source.conftest import Sources, basic, condition
 from tests.fidelity.fixtures import Fixtures
 
@@ -233,3 +239,57 @@ async def test_a_repository_by_ssh_wants_its_keys_and_is_then_refused(sources: S
     await sources.change(KIND, secretRef={"name": "keys"})
     obj = await sources.until(KIND, "it", lambda found: condition(found, "Stalled"))
     assert condition(obj, "Stalled")["reason"] == "NotSupportedInSandbox"
+
+
+async def test_a_commit_that_one_of_the_keys_signed_is_verified(sources: Sources, fixtures: Fixtures) -> None:
+    fixtures.commit("fleet", {"a.yaml": "a: 1"}, message="not signed")
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    await sources.secret("keys", **{"a.sshpub": _public(other), "b.sshpub": _public(key)})
+    await sources.git(verify={"mode": "HEAD", "secretRef": {"name": "keys"}})
+    ready = await sources.failed(KIND)
+    said = f"signature verification of commit '{fixtures.heads['fleet']}' failed: unsupported signature type: empty"
+    assert (ready["reason"], ready["message"]) == ("InvalidCommitSignature", said)
+
+    sha = _signed(fixtures, key)
+    await sources.ask(KIND)
+    status = await sources.ready(KIND)
+    verified = condition({"status": status}, "SourceVerified")
+    name = base64.b64encode(hashlib.sha256(base64.b64decode(_public(key).split()[1])).digest()).decode().rstrip("=")
+    assert verified["message"] == f"verified signature of\n\t- commit '{sha}' with key 'SHA256:{name}'"
+    assert (verified["status"], verified["reason"]) == ("True", "Succeeded")
+    assert status["sourceVerificationMode"] == "HEAD"
+    assert status["artifact"]["revision"] == f"main@sha1:{sha}"
+
+    sha = _signed(fixtures, Ed25519PrivateKey.generate())
+    await sources.ask(KIND)
+    ready = await sources.failed(KIND)
+    said = (
+        f"signature verification of commit '{sha}' failed: unable to verify Git commit SSH signature: unable to verify "
+        "payload with any of the given authorized keys: no matching key\npublic key does not match"
+    )
+    assert (ready["reason"], ready["message"]) == ("InvalidCommitSignature", said)
+
+
+def _public(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def _signed(fixtures: Fixtures, key: Ed25519PrivateKey) -> str:
+    """Makes the newest commit anew, signed as OpenSSH signs it."""
+    git = ["git", "--git-dir", str(fixtures.root / "git/fleet.git")]
+    raw = subprocess.run([*git, "cat-file", "commit", "main"], check=True, capture_output=True).stdout
+    raw = signed_commit(raw)[1]
+
+    def strings(*parts: bytes) -> bytes:
+        return b"".join(len(part).to_bytes(4) + part for part in parts)
+
+    made = key.sign(b"SSHSIG" + strings(b"git", b"", b"sha512", hashlib.sha512(raw).digest()))
+    public = base64.b64decode(_public(key).split()[1])
+    blob = b"SSHSIG\0\0\0\1" + strings(public, b"git", b"", b"sha512", strings(b"ssh-ed25519", made))
+    lines = ["-----BEGIN SSH SIGNATURE-----", base64.b64encode(blob).decode(), "-----END SSH SIGNATURE-----"]
+    head, _, said = raw.partition(b"\n\n")
+    signed = head + b"\ngpgsig " + "\n ".join(lines).encode() + b"\n\n" + said
+    write = [*git, "hash-object", "-t", "commit", "-w", "--stdin"]
+    sha = subprocess.run(write, input=signed, check=True, capture_output=True).stdout.decode().strip()
+    subprocess.run([*git, "update-ref", "refs/heads/main", sha], check=True)
+    return sha
