@@ -22,6 +22,7 @@ from azsandbox.kubernetes.schema.definitions import Type
 from azsandbox.kubernetes.schema.embedded import validate_embedded
 from azsandbox.kubernetes.schema.json_text import plain, repeated_fields
 from azsandbox.kubernetes.schema.structural import Schema
+from azsandbox.kubernetes.types import body_media
 from azsandbox.kubernetes.validation import formats, metadata
 from azsandbox.kubernetes.validation.errors import (
     NOT_SUPPORTED,
@@ -216,7 +217,7 @@ class CustomResources:
 
     def decode(self, request: Request, resource: Resource) -> Decoded:
         """The object in a request's body, pruned to its schema. Raises 400 or 415."""
-        media = request.headers.get("content-type", "").partition(";")[0].strip().lower() or "application/json"
+        media = body_media(request)
         if media not in _MEDIA:
             raise errors.unsupported_media_type(("application/json", "application/yaml"))
         parsed, actual = read(resource.gvk, request.body, media)

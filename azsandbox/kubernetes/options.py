@@ -6,13 +6,9 @@ Rules and texts: k8s.io/apimachinery, meta/v1/validation and meta/internalversio
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import orjson
 
 from azsandbox.kubernetes import errors, go_duration
-from azsandbox.kubernetes.errors import StatusError
-from azsandbox.kubernetes.request import Object, Request
+from azsandbox.kubernetes.request import Request
 from azsandbox.kubernetes.validation.errors import (
     FieldError,
     forbidden,
@@ -39,7 +35,7 @@ def timeout(request: Request) -> float:
 def list_options(request: Request) -> None:
     """Refuses combinations of resourceVersion, resourceVersionMatch, watch and sendInitialEvents that make no sense."""
     for name in ("limit", "timeoutSeconds"):
-        _integer(request.param(name))
+        integer(request.param(name))
     version, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
     found: list[FieldError] = []
     if request.verb == "watch":
@@ -67,9 +63,9 @@ def list_options(request: Request) -> None:
         raise errors.invalid("ListOptions", "meta.k8s.io", "", found)
 
 
-def _integer(text: str) -> None:
-    """Refuses what Go's ParseInt takes for no number; an absent or empty parameter is 0."""
-    if text and not re.fullmatch(r"[+-]?[0-9]+", text):
+def integer(text: str, required: bool = False) -> None:
+    """Refuses what Go's ParseInt takes for no number; an absent or empty parameter is 0 unless it is required."""
+    if (text or required) and not re.fullmatch(r"[+-]?[0-9]+", text):
         raise errors.bad_request(f"strconv.ParseInt: parsing {quoted(text)}: invalid syntax")
     if text and not -INT64_MAX - 1 <= int(text) <= INT64_MAX:
         raise errors.bad_request(f"strconv.ParseInt: parsing {quoted(text)}: value out of range")
@@ -151,80 +147,3 @@ def field_manager(request: Request) -> str:
     """Who owns the fields that a request sets: the fieldManager asked for, or the user agent up to the first slash."""
     name = request.param("fieldManager") or request.user_agent.partition("/")[0]
     return name[:128]
-
-
-class DeleteOptions:
-    """What a deletion asks for, from its body or else its query."""
-
-    def __init__(self, request: Request) -> None:
-        body = self._body(request)
-        self.from_body = body is not None
-        options = body if body is not None else self._query(request)
-        self.grace: int | None = options.get("gracePeriodSeconds")
-        self.propagation: str | None = options.get("propagationPolicy")
-        self.orphan: bool | None = options.get("orphanDependents")
-        preconditions = options.get("preconditions") or {}
-        self.uid: str | None = preconditions.get("uid")
-        self.resource_version: str | None = preconditions.get("resourceVersion")
-        dry_run = list(options.get("dryRun") or [])
-        self.dry_run = bool(dry_run)
-        self._check(dry_run)
-
-    def _body(self, request: Request) -> Object | None:
-        if not request.body.strip():
-            return None
-        media = request.headers.get("content-type", "").partition(";")[0].strip()
-        if media == "application/vnd.kubernetes.protobuf":
-            from azsandbox.kubernetes import protobuf
-
-            return protobuf.decode(request.body)
-        try:
-            if media in ("application/yaml", "application/x-yaml"):
-                import yaml
-
-                value: Any = yaml.safe_load(request.body)
-            else:
-                value = orjson.loads(request.body)
-        except ValueError as error:
-            text = request.body.decode("utf-8", "replace")
-            raise errors.bad_request(
-                f"couldn't get version/kind; json parse error: {error}" if text else str(error)
-            ) from None
-        if not isinstance(value, dict):
-            raise errors.bad_request("couldn't get version/kind; json parse error: cannot unmarshal into DeleteOptions")
-        kind = value.get("kind", "DeleteOptions")
-        if kind != "DeleteOptions":
-            raise errors.bad_request("decoded object cannot be converted to DeleteOptions")
-        return value
-
-    def _query(self, request: Request) -> Object:
-        options: Object = {}
-        if request.param("gracePeriodSeconds"):
-            try:
-                options["gracePeriodSeconds"] = int(request.param("gracePeriodSeconds"))
-            except ValueError:
-                options["gracePeriodSeconds"] = None
-        if request.param("propagationPolicy"):
-            options["propagationPolicy"] = request.param("propagationPolicy")
-        if "orphanDependents" in request.query:
-            options["orphanDependents"] = request.flag("orphanDependents")
-        if request.query.get("dryRun"):
-            options["dryRun"] = [v for v in request.query["dryRun"] if v]
-        return options
-
-    def _check(self, dry_run: list[str]) -> None:
-        found: list[FieldError] = []
-        if self.propagation is not None and self.orphan is not None:
-            text = "orphanDependents and deletionPropagation cannot be both set"
-            found.append(invalid("propagationPolicy", self.propagation, text))
-        if self.propagation not in (None, "Foreground", "Background", "Orphan"):
-            found.append(
-                not_supported("propagationPolicy", self.propagation, ["Foreground", "Background", "Orphan", "nil"])
-            )
-        found += dry_run_errors(dry_run)
-        if found:
-            raise _invalid_delete(found)
-
-
-def _invalid_delete(found: list[FieldError]) -> StatusError:
-    return errors.invalid("DeleteOptions", "meta.k8s.io", "", found)

@@ -97,6 +97,8 @@ class ApiServer:
             return self._refused(request, error)
         except asyncio.CancelledError:
             raise
+        except RecursionError:
+            return self._refused(request, errors.bad_request("exceeded max depth"))
         except Exception as error:
             log.exception("%s %s", request.method, request.path)
             return self._refused(request, errors.internal(f"{type(error).__name__}: {error}"))

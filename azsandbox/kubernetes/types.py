@@ -131,11 +131,17 @@ class Types:
         return self._openapi.answer(request)
 
 
+def body_media(request: Request) -> str:
+    """The media type of a body: JSON if nothing is said, "" if it is no media type."""
+    said = request.headers.get("content-type", "")
+    return said.partition(";")[0].strip().lower() if said.strip() else "application/json"
+
+
 def read(request: Request, definitions: Definitions, gvk: GroupVersionKind, media: str = "") -> Decoded:
     """A body read as a type. Raises 400 for what cannot be read, 415 for an unknown media type."""
-    from azsandbox.kubernetes.schema.decode import decode
+    from azsandbox.kubernetes.schema.decode import decode, refusal
 
-    media = media or request.headers.get("content-type", "").partition(";")[0].strip().lower() or "application/json"
+    media = media or body_media(request)
     if media not in READABLE and media != "application/x-yaml":
         raise errors.unsupported_media_type(READABLE)
     body = request.body
@@ -144,5 +150,8 @@ def read(request: Request, definitions: Definitions, gvk: GroupVersionKind, medi
 
         from azsandbox.kubernetes import protobuf
 
-        body, media = orjson.dumps(protobuf.decode(body)), "application/json"
+        try:
+            body, media = orjson.dumps(protobuf.decode(body)), "application/json"
+        except protobuf.BadMessage as error:
+            raise refusal(gvk, error.kind, body, str(error)) from None
     return decode(definitions, gvk, body, media, request.param("fieldValidation") or "Warn")

@@ -29,14 +29,14 @@ Player = Callable[[Case], Outcome]
 @contextlib.contextmanager
 def kubernetes() -> Iterator[Player]:
     """A bare cluster."""
-    with _cluster() as connection:
+    with cluster() as connection:
         yield lambda case: steps.play(connection, case)
 
 
 @contextlib.contextmanager
 def flux() -> Iterator[Player]:
     """A bare cluster with Flux, and what it fetches from."""
-    with _cluster("--flux") as connection, contextlib.closing(Fixtures()) as fixtures:
+    with cluster("--flux") as connection, contextlib.closing(Fixtures()) as fixtures:
         _wait_for_pods(connection, "flux-system")
         yield lambda case: steps.play(connection, case, fixtures)
 
@@ -44,7 +44,7 @@ def flux() -> Iterator[Player]:
 @contextlib.contextmanager
 def gatekeeper() -> Iterator[Player]:
     """A bare cluster with Gatekeeper."""
-    with _cluster("--gatekeeper") as connection:
+    with cluster("--gatekeeper") as connection:
         _wait_for_pods(connection, "gatekeeper-system")
         yield lambda case: steps.play(connection, case)
 
@@ -61,7 +61,7 @@ def _wait_for_pods(connection: Connection, namespace: str) -> None:
 
 
 @contextlib.contextmanager
-def _cluster(*options: str) -> Iterator[Connection]:
+def cluster(*options: str) -> Iterator[Connection]:
     """A cluster in a process of its own, with three nodes as the recorded one had."""
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "kubeconfig")

@@ -6,8 +6,8 @@ kubectl posts protocol buffers for every `create KIND`; clients in Go ask for th
 
 from __future__ import annotations
 
-from azsandbox.kubernetes.protobuf.reading import decode
+from azsandbox.kubernetes.protobuf.reading import BadMessage, decode
 from azsandbox.kubernetes.protobuf.wire import MAGIC
 from azsandbox.kubernetes.protobuf.writing import encode, encode_list, frame, message
 
-__all__ = ["MAGIC", "decode", "encode", "encode_list", "frame", "message"]
+__all__ = ["MAGIC", "BadMessage", "decode", "encode", "encode_list", "frame", "message"]

@@ -9,32 +9,49 @@ from typing import Any
 
 import orjson
 
-from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.protobuf.layout import Layout, layout, schema_union
 from azsandbox.kubernetes.protobuf.wire import MAGIC, fields, signed
 from azsandbox.kubernetes.request import GroupVersionKind, Object
 from azsandbox.kubernetes.schema.definitions import ANY, LIST, MAP, OBJECT, Definitions, Field, Type, definitions
 
 
+class BadMessage(ValueError):
+    """A body that is no message, in the words of the API server. `kind` is what it says to be, where it says so."""
+
+    def __init__(self, text: str, kind: GroupVersionKind | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
 def decode(body: bytes, minor: str = "1.35") -> Object:
-    """The object in a protobuf body. Raises 400 when it is none, or of a type that is not known."""
+    """The object in a protobuf body. Raises BadMessage when it is none, or of a type that is not known."""
+    if not body:
+        raise BadMessage("empty data")
     if not body.startswith(MAGIC):
-        raise errors.bad_request(
-            "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"
-        )
+        raise BadMessage("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+    if body == MAGIC:
+        raise BadMessage("empty body")
     try:
         envelope = dict(fields(body[len(MAGIC) :]))
         meta = {number: _text(value) for number, value in fields(_message(envelope.get(1, b"")))}
-        api_version, kind = meta.get(1, ""), meta.get(2, "")
-        group, _, version = api_version.rpartition("/")
-        known = definitions(minor)
-        type_ = known.type_of(GroupVersionKind(group, version, kind))
-        if type_ is None:
-            raise errors.bad_request(f'no kind "{kind}" is registered for version "{api_version}"')
+    except _BROKEN:
+        raise BadMessage("unexpected EOF") from None
+    api_version, kind = meta.get(1, ""), meta.get(2, "")
+    group, _, version = api_version.rpartition("/")
+    gvk = GroupVersionKind(group, version, kind)
+    known = definitions(minor)
+    type_ = known.type_of(gvk)
+    if type_ is None:
+        text = f'no kind "{kind}" is registered for version "{api_version}" in scheme "pkg/runtime/scheme.go:111"'
+        raise BadMessage(text, gvk)
+    try:
         obj = _Reader(known).message(_message(envelope.get(2, b"")), layout(type_))
-    except (ValueError, IndexError, struct.error, OverflowError, OSError, RecursionError) as error:
-        raise errors.bad_request(f"proto: {error}") from None
+    except _BROKEN:
+        raise BadMessage("unexpected EOF", gvk) from None
     return {"kind": kind, "apiVersion": api_version, **obj}
+
+
+_BROKEN = (ValueError, IndexError, struct.error, OverflowError, OSError, RecursionError)
 
 
 class _Reader:

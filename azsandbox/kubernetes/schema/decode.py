@@ -20,6 +20,7 @@ from azsandbox.kubernetes.schema.definitions import Definitions, Field, Type
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 MAX_STRICT_ERRORS = 100  # of sigs.k8s.io/json
 _HEAD = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+_NO_HEAD = "couldn't get version/kind; json parse error: "
 _SCHEME = 'scheme "pkg/runtime/scheme.go:111"'
 
 
@@ -106,11 +107,13 @@ def read(gvk: GroupVersionKind, body: bytes, content_type: str) -> tuple[Body, G
             value, strict = yaml_text.parse(body)
         else:
             value = json_text.parse(body)
-        actual = _interpret(value, gvk)
+        actual = interpret(value, gvk)
     except yaml_text.BadYaml as error:
         raise refusal(gvk, None, body, str(error)) from None
-    except (json_text.BadJson, DecodeError) as error:
-        raise refusal(gvk, None, body, f"couldn't get version/kind; json parse error: {error}") from None
+    except json_text.BadJson as error:
+        raise refusal(gvk, None, body, f"{_NO_HEAD}{error}") from None
+    except DecodeError as error:
+        raise refusal(gvk, None, body, str(error)) from None
     return Body(value, body, strict), actual
 
 
@@ -131,16 +134,17 @@ def _summary(body: bytes, length: int = 30) -> str:
     return (head.decode("utf-8", "replace") if body[:1] == b"{" else head.hex()) + more
 
 
-def _interpret(value: Any, gvk: GroupVersionKind) -> GroupVersionKind:
+def interpret(value: Any, gvk: GroupVersionKind) -> GroupVersionKind:
+    """What a body says to be, `gvk` where it says nothing. Raises DecodeError."""
     if value is None:
         value = {}
     if not isinstance(value, dict):
-        raise DecodeError(f"json: cannot unmarshal {json_text.go_kind(value)} into Go value of type {_HEAD}")
+        raise DecodeError(f"{_NO_HEAD}json: cannot unmarshal {json_text.go_kind(value)} into Go value of type {_HEAD}")
     for name in ("apiVersion", "kind"):
         found = value.get(name)
         if found is not None and not isinstance(found, str):
             kind = json_text.go_kind(found)
-            raise DecodeError(f"json: cannot unmarshal {kind} into Go struct field .{name} of type string")
+            raise DecodeError(f"{_NO_HEAD}json: cannot unmarshal {kind} into Go struct field .{name} of type string")
     api_version, kind = value.get("apiVersion") or "", value.get("kind") or ""
     if api_version.count("/") > 1:
         raise DecodeError(f"unexpected GroupVersion string: {api_version}")
@@ -156,7 +160,12 @@ def _type_of(definitions: Definitions, gvk: GroupVersionKind, actual: GroupVersi
         return type_
     if actual.kind == "List" and actual.api_version == "v1":
         return d.Type(d.ANY)
-    raise DecodeError(f'no kind "{actual.kind}" is registered for version "{actual.api_version}" in {_SCHEME}')
+    raise DecodeError(not_registered(actual))
+
+
+def not_registered(actual: GroupVersionKind) -> str:
+    """The words for a kind that is not known."""
+    return f'no kind "{actual.kind}" is registered for version "{actual.api_version}" in {_SCHEME}'
 
 
 def internal_package(definitions: Definitions, gvk: GroupVersionKind) -> str:
@@ -492,7 +501,7 @@ def patch_reader(definitions: Definitions, gvk: GroupVersionKind) -> Callable[[A
         if not isinstance(value, dict):
             raise DecodeError(f"couldn't get version/kind; json parse error: {_no_object(value)}")
         if kind_counts:
-            actual = _interpret(value, gvk)
+            actual = interpret(value, gvk)
             type_ = _type_of(definitions, gvk, actual)
             problem = kind_error(definitions, gvk, actual)
             obj, strict = convert(type_, value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
 
-MAX_DEPTH = 200  # encoding/json has 10,000; no object comes near either
+MAX_DEPTH = 10_000  # levels, as encoding/json has it
+_EASY_DEPTH = 200  # levels that Python's own parser goes down to in any case
 _TOO_DEEP = "exceeded max depth"
 
 
@@ -52,25 +54,56 @@ _decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_decimal, pars
 
 def parse(body: bytes) -> Any:
     """The value of a JSON text. Raises BadJson in the words of Go."""
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        _check_depth(body)
+    deep = body.count(b"[") + body.count(b"{") > _EASY_DEPTH and _is_deep(body)
     text = body.decode("utf-8", "replace")
+    if "\\u" in text:
+        text = _ESCAPE.sub(_whole, text)
     try:
-        return _decoder.decode(text)
+        if not deep:
+            return _decoder.decode(text)
     except (ValueError, RecursionError):
-        _scan(text)
-        raise BadJson(_TOO_DEEP) from None
+        pass
+    _scan(body.decode("latin-1"))  # the scanner goes from byte to byte
+    return _built(text)
 
 
-def _check_depth(body: bytes) -> None:
-    """Refuses what could not be written again: orjson goes about 250 levels deep."""
+def _is_deep(body: bytes) -> bool:
     try:
-        orjson.dumps(orjson.loads(body))
+        orjson.dumps(orjson.loads(body))  # which goes about 250 levels deep
     except orjson.JSONDecodeError as error:
-        if "recursion" in str(error).lower():
-            raise BadJson(_TOO_DEEP) from None
+        return "recursion" in str(error).lower()
     except orjson.JSONEncodeError:
-        raise BadJson(_TOO_DEEP) from None
+        return True
+    return False
+
+
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.S
+)
+
+
+def _whole(found: re.Match[str]) -> str:
+    """An escape as it is; half of a pair becomes the sign for what is no character."""
+    text = found.group()
+    return "\\ufffd" if len(text) == 6 and text[1] == "u" else text
+
+
+_TOKEN = re.compile(r'[{}\[\],:]|"(?:[^"\\]|\\.)*"|[^\s{}\[\],:"]+', re.S)
+
+
+def _built(text: str) -> Any:
+    """The value of a text that is known to be JSON, however deep it is."""
+    open_: list[tuple[str, list[Any]]] = [("", [])]  # brackets, and what is in them: keys and values in turn
+    for part in _TOKEN.findall(text):
+        if part in ("{", "["):
+            open_.append((part, []))
+        elif part in ("}", "]"):
+            bracket, items = open_.pop()
+            pairs = list(zip(items[::2], items[1::2], strict=True)) if bracket == "{" else []
+            open_[-1][1].append(_pairs(pairs) if bracket == "{" else items)
+        elif part not in (",", ":"):
+            open_[-1][1].append(_decoder.decode(part))
+    return open_[0][1][0]
 
 
 def plain(value: Any) -> Any:
@@ -155,7 +188,7 @@ def _scan(text: str) -> None:
             elif character in "{[":
                 stack.append(character)
                 if len(stack) > MAX_DEPTH:
-                    raise BadJson(_TOO_DEEP)
+                    raise _bad(character, _TOO_DEEP)
                 state = "key or }" if character == "{" else "value or ]"
                 index += 1
             else:
@@ -208,10 +241,9 @@ def _literal(text: str, index: int) -> int:
     for word in ("true", "false", "null"):
         if character == word[0]:
             for offset, expected in enumerate(word):
-                if index + offset >= len(text):
-                    raise BadJson(_END)
-                if text[index + offset] != expected:
-                    raise _bad(text[index + offset], f"in literal {word} (expecting '{expected}')")
+                found = text[index + offset : index + offset + 1] or " "  # Go ends a text with a space
+                if found != expected:
+                    raise _bad(found, f"in literal {word} (expecting '{expected}')")
             return index + len(word)
     raise _bad(character, "looking for beginning of value")
 
@@ -227,7 +259,7 @@ def _string(text: str, index: int) -> int:
         if character == "\\":
             index += 1
             if index >= len(text):
-                break
+                raise _bad(" ", "in string escape code")
             if text[index] == "u":
                 for digit in text[index + 1 : index + 5]:
                     if digit not in "0123456789abcdefABCDEF":
@@ -244,7 +276,7 @@ def _number(text: str, index: int) -> int:
 
     def digits(start: int, context: str) -> int:
         if start >= length:
-            raise BadJson(_END)
+            raise _bad(" ", context)
         if not text[start].isdecimal():
             raise _bad(text[start], context)
         while start < length and text[start].isdecimal():

@@ -107,12 +107,12 @@ def base64_bytes(text: str) -> str:
     if not text:
         return text
     try:
-        binascii.a2b_base64(text, strict_mode=True)
+        binascii.a2b_base64(text.encode(), strict_mode=True)
         return text
     except binascii.Error:
         joined = text.replace("\n", "").replace("\r", "")
         try:
-            return base64.b64encode(binascii.a2b_base64(joined, strict_mode=True)).decode() if joined else ""
+            return base64.b64encode(binascii.a2b_base64(joined.encode(), strict_mode=True)).decode() if joined else ""
         except binascii.Error:
             raise BadValue(f"illegal base64 data at input byte {_base64_offset(text)}") from None
 

@@ -5,6 +5,7 @@ Differences to PyYAML: `y` and `n` are booleans, `1e3` is a number, dates and `1
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any, ClassVar
 
@@ -15,6 +16,9 @@ from azsandbox.kubernetes.schema.json_text import number
 MAX_NODES = 400_000  # go-yaml refuses documents whose aliases expand beyond proportion
 
 _PLAIN = "plain"
+_ALIAS = re.compile(r"\*([\w-]+)")
+_ANCHOR = re.compile(r"&([\w-]+)")
+_TOO_DEEP = "yaml: exceeded max depth of 10000"
 _CONVERTING = "error converting YAML to JSON: "
 _UNMARSHAL = "yaml: unmarshal errors:\n"
 _CORE = "tag:yaml.org,2002:"
@@ -41,21 +45,45 @@ def parse(body: bytes) -> tuple[Any, list[str]]:
 
     Raises BadYaml.
     """
-    loader = _Loader(body.decode("utf-8", "replace"))
-    try:
-        node = loader.get_single_node()
-    except yaml.YAMLError as error:
-        raise BadYaml(_words(error)) from None
-    finally:
-        loader.dispose()
+    text = _text(body)
+    node = _first(text)
     if node is None:
         return None, []
-    reader = _Reader()
-    value = reader.value(node)
+    reader = _Reader(text)
+    try:
+        value = reader.value(node)
+    except RecursionError:
+        raise BadYaml(_TOO_DEEP) from None
     if not reader.repeated:
         return value, []
     lines = "\n".join(f"  {text}" for text in reader.repeated)
     return value, [f"{_UNMARSHAL}{lines}"]
+
+
+def _text(body: bytes) -> str:
+    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if body.startswith(mark):
+            return body[2:].decode(encoding, "replace")
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise BadYaml(f"yaml: {_OCTETS.get(error.reason, error.reason)}") from None
+
+
+def _first(text: str) -> yaml.Node | None:
+    """The first document of a text, None if there is none. Others are not looked at."""
+    try:
+        loader = _Loader(text)
+        try:
+            return loader.get_node() if loader.check_node() else None
+        finally:
+            loader.dispose()
+    except yaml.reader.ReaderError:
+        raise BadYaml("yaml: control characters are not allowed") from None
+    except RecursionError:
+        raise BadYaml(_TOO_DEEP) from None
+    except yaml.YAMLError as error:
+        raise BadYaml(_words(error, text)) from None
 
 
 def warnings(error: str) -> list[str]:
@@ -64,8 +92,19 @@ def warnings(error: str) -> list[str]:
     return [line.strip() for line in text.split("\n")]
 
 
-def _words(error: yaml.YAMLError) -> str:
+# Python's words for broken UTF-8 as go-yaml's
+_OCTETS = {
+    "invalid start byte": "invalid leading UTF-8 octet",
+    "invalid continuation byte": "invalid trailing UTF-8 octet",
+    "unexpected end of data": "incomplete UTF-8 octet sequence",
+}
+
+
+def _words(error: yaml.YAMLError, text: str) -> str:
     problem = getattr(error, "problem", None) or str(error)
+    if problem == "found undefined alias":
+        found = _ALIAS.match(text, error.problem_mark.index)  # type: ignore[attr-defined]
+        return f"yaml: unknown anchor '{found.group(1) if found else ''}' referenced"
     for mark in (getattr(error, "problem_mark", None), getattr(error, "context_mark", None)):
         if mark is not None and mark.line:
             line = mark.line + isinstance(error, yaml.scanner.ScannerError)  # the parser's lines count from zero
@@ -74,9 +113,11 @@ def _words(error: yaml.YAMLError) -> str:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self.text = text
         self.repeated: list[str] = []
         self.nodes = 0
+        self.within: set[int] = set()  # nodes on the way here
 
     def value(self, node: yaml.Node) -> Any:
         self.nodes += 1
@@ -84,10 +125,17 @@ class _Reader:
             raise BadYaml("yaml: document contains excessive aliasing")
         if isinstance(node, yaml.ScalarNode):
             return scalar(node)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item) for item in node.value]
-        assert isinstance(node, yaml.MappingNode)
-        return self._mapping(node)
+        if id(node) in self.within:
+            found = _ANCHOR.match(self.text, node.start_mark.index)
+            raise BadYaml(f"yaml: anchor '{found.group(1) if found else ''}' value contains itself")
+        self.within.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self.value(item) for item in node.value]
+            assert isinstance(node, yaml.MappingNode)
+            return self._mapping(node)
+        finally:
+            self.within.discard(id(node))
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -106,14 +154,25 @@ class _Reader:
             found[key] = self.value(value_node)
         return {**merged, **found} if merged else found
 
-    @staticmethod
-    def _key(node: yaml.Node) -> str:
+    def _key(self, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode):
-            raise BadYaml(f"yaml: line {node.start_mark.line + 1}: invalid map key")
+            raise BadYaml(f"yaml: invalid map key: {_in_go(self.value(node))}")
         key = scalar(node)
         if key is None:
             return "null"
         return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def _in_go(value: Any) -> str:
+    """A value as Go's %#v writes it."""
+    if isinstance(value, list):
+        return f"[]interface {{}}{{{', '.join(map(_in_go, value))}}}"
+    if isinstance(value, dict):
+        items = ", ".join(f"{_in_go(key)}:{_in_go(item)}" for key, item in value.items())
+        return f"map[interface {{}}]interface {{}}{{{items}}}"
+    if value is None:
+        return "interface {}(nil)"
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def scalar(node: yaml.ScalarNode) -> Any:
@@ -123,7 +182,10 @@ def scalar(node: yaml.ScalarNode) -> Any:
     if tag == _PLAIN:
         return plain(text)
     if tag == _CORE + "binary":
-        return text
+        try:
+            return base64.b64decode(text, validate=True).decode("utf-8", "replace")
+        except ValueError:
+            raise BadYaml("yaml: !!binary value contains invalid base64 data") from None
     if tag in (_CORE + "int", _CORE + "float", _CORE + "bool", _CORE + "null"):
         value = plain(text)
         if isinstance(value, str):

@@ -9,6 +9,7 @@ import copy
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import answers, errors, options
+from azsandbox.kubernetes.delete_options import DeleteOptions
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
@@ -68,13 +69,13 @@ _CONDITION = {
 }
 
 
-def _delete_options(request: Request, eviction: Object) -> options.DeleteOptions:
+def _delete_options(request: Request, eviction: Object) -> DeleteOptions:
     import orjson
 
     inner = eviction.get("deleteOptions") or {}
     body = orjson.dumps({"kind": "DeleteOptions", "apiVersion": "v1", **inner})
     fake = Request("DELETE", request.path, request.query, {"content-type": "application/json"}, body, request.user)
-    return options.DeleteOptions(fake)
+    return DeleteOptions(fake)
 
 
 def _unprotected(pod: Object) -> bool:

@@ -45,7 +45,7 @@ def config_map(obj: Object) -> Errors:
     for key in binary:
         found += formatted(key, f"binaryData[{key}]", formats.config_key)
     size = sum(len((value or "").encode()) for value in data.values()) + _decoded_size(binary)
-    return [*found, too_long("", SIZE_LIMIT)] if size > SIZE_LIMIT else found
+    return [*found, too_long("[]", SIZE_LIMIT)] if size > SIZE_LIMIT else found
 
 
 def _decoded_size(values: Object) -> int:

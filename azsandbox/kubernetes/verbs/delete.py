@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import answers, custom_deletion, errors, negotiation, strategy
 from azsandbox.kubernetes.admission import DELETE, Attributes
-from azsandbox.kubernetes.options import DeleteOptions
+from azsandbox.kubernetes.delete_options import DeleteOptions
 from azsandbox.kubernetes.request import Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.verbs.writing import finished

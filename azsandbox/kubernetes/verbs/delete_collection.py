@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import answers, options
+from azsandbox.kubernetes.delete_options import DeleteOptions
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Object, Request, Response
 from azsandbox.kubernetes.verbs.delete import delete_object
@@ -18,7 +19,7 @@ async def delete_collection(server: ApiServer, request: Request) -> Response:
     """Deletes what the selectors choose and answers with the list of it."""
     resource = request.resource
     assert resource is not None
-    asked = options.DeleteOptions(request)
+    asked = DeleteOptions(request)
     labels, fields = selectors(request, resource)
     options.list_options(request)
     records, metadata = page(server, request, resource, labels, fields)
