@@ -12,6 +12,7 @@ import orjson
 
 from azsandbox.kubernetes.request import Request, Response, User
 from azsandbox.kubernetes.server import ApiServer
+from azsandbox.kubernetes.warnings.headers import headers as warning_headers
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -105,9 +106,7 @@ class Listener:
         headers += [(name.encode(), value.encode("latin-1")) for name, value in response.headers.items()]
         if b"cache-control" not in dict(headers):
             headers.append((b"cache-control", b"no-cache, private"))
-        for warning in dict.fromkeys(response.warnings):
-            quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
-            headers.append((b"warning", f'299 - "{quoted}"'.encode("utf-8", "replace")))
+        headers += [(b"warning", text.encode()) for text in warning_headers(response.warnings)]
         return headers
 
     async def _whole(self, response: Response, send: Send) -> None:

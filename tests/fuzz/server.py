@@ -20,6 +20,8 @@ KNOWN = (
     "strconv.ParseUint",
     "failed to create typed patch object",
     "failed to create manager",
+    "target.name: Required value",  # of a binding
+    "target.kind: Unsupported value",
     "This pod has more than one PodDisruptionBudget",
 )
 _OPEN = re.compile(r"/(exec|attach|portforward|log|proxy)(/|\?|$)|[?&]watch=(true|1)|/watch/")

@@ -10,6 +10,7 @@ import pytest
 from azsandbox.kubernetes import warnings
 from azsandbox.kubernetes.request import GroupVersionKind
 from azsandbox.kubernetes.resources import ResourceTable
+from azsandbox.kubernetes.warnings.headers import headers
 
 TABLE = ResourceTable()
 
@@ -78,3 +79,13 @@ def test_a_key_in_the_place_of_a_certificate_is_told() -> None:
     key = base64.b64encode(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").decode()
     [text] = told("v1", "Secret", type="kubernetes.io/tls", data={"tls.crt": key, "tls.key": key})
     assert text.endswith("but did find a private key; PEM inputs may have been switched")
+
+
+def test_headers_leave_out_control_characters_and_cut_what_is_too_long() -> None:
+    assert headers(["a", "a", 'say "\\"', "b\x00", "\u00e9", ""]) == [
+        '299 - "a"',
+        '299 - "say \\"\\\\\\""',
+        '299 - "\u00e9"',
+    ]
+    cut = headers([str(number % 10) * 300 + str(number) for number in range(30)])
+    assert (len(cut), len(cut[0])) == (16, 256 + len('299 - ""'))
