@@ -31,6 +31,8 @@ async def obj(server: ApiServer, request: Request, resource: Resource, value: Ob
         metadata = {"resourceVersion": value["metadata"].get("resourceVersion", "")}
         table = _table(server, request, resource, [value], metadata, accepted)
         return respond(request, table, status, accepted)
+    if accepted.form == "PartialObjectMetadataList":
+        raise _of_other_number(accepted.form, resource, "not a list", resource.kind)
     if accepted.form == "PartialObjectMetadata":
         return respond(request, _partial(value, accepted), status, accepted)
     return respond(request, value, status, accepted)
@@ -54,6 +56,8 @@ async def stored_list(
         items = [registry.load(resource, record.value) for record in records]
         table = _table(server, request, resource, items, metadata, accepted)
         return respond(request, table, 200, accepted)
+    if accepted.form == "PartialObjectMetadata":
+        raise _of_other_number(accepted.form, resource, "a list", resource.list_kind or f"{resource.kind}List")
     if accepted.form:
         items = [_partial(registry.load(resource, record.value), accepted) for record in records]
         value: Object = {
@@ -76,6 +80,14 @@ async def stored_list(
         )
     )
     return respond(request, body, 200, accepted)
+
+
+def _of_other_number(form: str, resource: Resource, what: str, kind: str) -> errors.StatusError:
+    """406: metadata of one object was asked for and there is a list, or the other way round."""
+    package = {"": "core", "events.k8s.io": "core"}.get(resource.group) or resource.group.partition(".")[0]
+    type_ = f"unstructured.Unstructured{'List' if what == 'a list' else ''}" if resource.custom else f"{package}.{kind}"
+    text = f"you requested {form}, but the requested object is {what} (*{type_})"
+    return errors.StatusError(406, "NotAcceptable", text)
 
 
 def _table(

@@ -83,7 +83,7 @@ def impersonated(request: Request, allow: Callable[[str, str, str, str], None]) 
     """
     headers = request.headers
     name = headers.get("impersonate-user", "")
-    groups = [g for g in headers.get("impersonate-group", "").split("\n") if g]
+    groups = headers["impersonate-group"].split("\n") if "impersonate-group" in headers else []
     uid = headers.get("impersonate-uid", "")
     extra: dict[str, tuple[str, ...]] = {}
     for header, value in headers.items():

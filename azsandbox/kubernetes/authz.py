@@ -49,7 +49,9 @@ class Question:
                 key, equal, value = term.partition("=")
                 if key == "metadata.name" and equal:
                     subject = value.lstrip("=")
-        return cls(request.user, request.verb, group, version, name, request.subresource, request.namespace, subject)
+        # a namespace is within itself, so that a role of its own may speak of it
+        namespace = subject if (group, name) == ("", "namespaces") else request.namespace
+        return cls(request.user, request.verb, group, version, name, request.subresource, namespace, subject)
 
 
 @dataclass(frozen=True)

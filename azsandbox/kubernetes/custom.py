@@ -32,6 +32,7 @@ from azsandbox.kubernetes.validation.errors import (
     TYPE_INVALID,
     FieldError,
     invalid,
+    quoted,
 )
 from azsandbox.tasks import end
 
@@ -246,7 +247,7 @@ class CustomResources:
         unknown = structural.coerce_metadata(self.server.types.definitions, schema, obj)
         pruned = structural.prune(schema, obj, whole=True)
         structural.apply_defaults(schema, obj)
-        return obj, [*unknown, *(f'unknown field "{path}"' for path in sorted(pruned))]
+        return obj, [*unknown, *(f"unknown field {quoted(path)}" for path in sorted(pruned))]
 
     def patch_reader(self, resource: Resource) -> Callable[[Any, bool], tuple[Object, list[str]]]:
         """Reads a patched object back; another kind or version is 422."""

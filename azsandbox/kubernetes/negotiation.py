@@ -119,6 +119,13 @@ def accepted(request: Request, tables: bool = True, custom: bool = False) -> Acc
     raise errors.not_acceptable(PLAIN)
 
 
+def produced(request: Request) -> None:
+    """Refuses, before anything is done, what the installed handlers cannot make. Raises 406."""
+    header = request.headers.get("accept", "")
+    if header and request.resource is not None and not request.resource.custom and not _produced(header):
+        raise not_acceptable(request)
+
+
 def _produced(header: str) -> bool:
     """Whether an installed handler makes one of the media types, which go-restful compares as they are written."""
     media = (clause.partition(";")[0].strip() for clause in header.split(","))

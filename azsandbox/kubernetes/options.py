@@ -112,15 +112,15 @@ def limit(request: Request) -> int:
 
 def write_options(request: Request, kind: str) -> None:
     """Checks dryRun, fieldManager and fieldValidation of a CreateOptions, UpdateOptions or PatchOptions."""
-    found: list[FieldError] = dry_run_errors(request.query.get("dryRun") or [])
+    found: list[FieldError] = []
     manager = request.param("fieldManager")
-    found += manager_errors(manager)
     apply = kind == "PatchOptions" and request.headers.get("content-type", "").startswith("application/apply-patch")
     if kind == "PatchOptions":
         if apply and not manager:
             found.append(required("fieldManager", "is required for apply patch"))
         if not apply and "force" in request.query:
             found.append(forbidden("force", "may not be specified for non-apply patch"))
+    found += manager_errors(manager) + dry_run_errors(request.query.get("dryRun") or [])
     validation = request.param("fieldValidation")
     if validation not in ("", "Ignore", "Warn", "Strict"):
         found.append(not_supported("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"]))
@@ -139,7 +139,7 @@ def manager_errors(manager: str) -> list[FieldError]:
         return [too_long("fieldManager", 128)]
     for index, char in enumerate(manager):
         if not char.isprintable():
-            return [invalid("fieldManager", manager, f"invalid character {char!a} (at position {index})")]
+            return [invalid("fieldManager", manager, f"invalid character U+{ord(char):04X} (at position {index})")]
     return []
 
 

@@ -43,6 +43,9 @@ class Registry:
     # --- reading
 
     def record(self, resource: Resource, namespace: str, name: str) -> Record | None:
+        """The record of an object. Raises 400 for a name that cannot stand in a path."""
+        if name in (".", "..") or "%" in name or "/" in name:
+            raise _bad_name(name)
         return self.bucket.get(resource.collection, resource.key(namespace, name))
 
     def load(self, resource: Resource, value: bytes) -> Object:
@@ -148,6 +151,13 @@ class Registry:
             raise errors.not_found(resource.name, metadata["name"], resource.group) from None
         self._written(resource)
         return obj
+
+
+def _bad_name(name: str) -> errors.StatusError:
+    from azsandbox.kubernetes.validation import formats
+    from azsandbox.kubernetes.validation.errors import quoted
+
+    return errors.bad_request(f"Name parameter invalid: {quoted(name)}: {';'.join(formats.path_segment(name))}")
 
 
 def now() -> str:

@@ -32,7 +32,7 @@ from azsandbox.kubernetes.verbs.delete import delete
 from azsandbox.kubernetes.verbs.delete_collection import delete_collection
 from azsandbox.kubernetes.verbs.get import get
 from azsandbox.kubernetes.verbs.list import list_
-from azsandbox.kubernetes.verbs.patch import patch
+from azsandbox.kubernetes.verbs.patch import media_of, patch
 from azsandbox.kubernetes.verbs.update import update
 from azsandbox.kubernetes.verbs.watch import watch
 from azsandbox.kubernetes.warnings import DEPRECATED_RESOURCES
@@ -156,11 +156,17 @@ class ApiServer:
             if request.verb not in sub.verbs:
                 raise errors.method_not_allowed()
         elif virtual.serves(resource):
+            negotiation.produced(request)
             return await virtual.answer(self, request)
         elif self._needs_namespace(request, resource):
             raise errors.page_not_found() if request.name else errors.method_not_allowed()
-        elif request.verb not in resource.verbs:
+        elif request.verb not in resource.verbs or _is_misplaced(request):
             raise errors.method_not_allowed()
+        if request.verb == "patch" and not resource.custom:
+            media_of(request)
+        negotiation.produced(request)
+        if request.verb != "watch":
+            negotiation.accepted(request, custom=resource.custom)
         if resource.custom:
             warning = self.custom.deprecation(resource)
             if warning:
@@ -294,3 +300,10 @@ class ApiServer:
         """After a deletion: what the object had allocated is free again."""
         if (resource.group, resource.kind) == ("", "Service"):
             self.admission.allocation.release(obj)
+
+
+def _is_misplaced(request: Request) -> bool:
+    """Whether a verb comes with a name that it does not take, or without one that it needs."""
+    if request.verb == "create":
+        return bool(request.name)
+    return request.verb in ("update", "patch") and not request.name

@@ -136,8 +136,17 @@ def _access(server: ApiServer, question: Question) -> Object:
     return status
 
 
+def _check_metadata(review: Object, kept: tuple[str, ...] = ()) -> list[FieldError]:
+    """A review has no metadata, but for its namespace where it has one."""
+    metadata = {key: value for key, value in review["metadata"].items() if key not in ("managedFields", "selfLink")}
+    if not {key: value for key, value in metadata.items() if value and key not in kept}:
+        return []
+    text = "must be empty except for namespace" if kept else "must be empty"
+    return [invalid("metadata", metadata, text)]
+
+
 def _self_access(server: ApiServer, request: Request, review: Object) -> Object:
-    found = _check_attributes(review["spec"])
+    found = _check_attributes(review["spec"]) + _check_metadata(review)
     if found:
         raise errors.invalid("", "authorization.k8s.io", "", found)
     return _access(server, _question(review["spec"], request.user))
@@ -153,6 +162,7 @@ def _subject_access(server: ApiServer, request: Request, review: Object) -> Obje
     found = _check_attributes(spec)
     if not spec.get("user") and not spec.get("groups"):
         found.append(invalid("spec.user", spec.get("user", ""), "at least one of user or group must be specified"))
+    found += _check_metadata(review)
     if found:
         raise errors.invalid("", "authorization.k8s.io", "", found)
     return _access(server, _question(spec, _reviewed(spec)))

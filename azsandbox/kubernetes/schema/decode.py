@@ -16,6 +16,7 @@ from azsandbox.kubernetes.request import GroupVersionKind, Object
 from azsandbox.kubernetes.schema import definitions as d
 from azsandbox.kubernetes.schema import json_text, values, yaml_text
 from azsandbox.kubernetes.schema.definitions import Definitions, Field, Type
+from azsandbox.kubernetes.validation.errors import quoted
 
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 MAX_STRICT_ERRORS = 100  # of sigs.k8s.io/json
@@ -120,7 +121,7 @@ def read(gvk: GroupVersionKind, body: bytes, content_type: str) -> tuple[Body, G
 def refusal(gvk: GroupVersionKind, actual: GroupVersionKind | None, body: bytes, message: str) -> errors.StatusError:
     """400 with the decoder's message, as transformDecodeError words it."""
     if actual is not None and actual.kind:
-        text = f'{actual.kind} in version "{actual.version}" cannot be handled as a {gvk.kind}: {message}'
+        text = f"{actual.kind} in version {quoted(actual.version)} cannot be handled as a {gvk.kind}: {message}"
         return errors.bad_request(text)
     text = f"the object provided is unrecognized (must be of type {gvk.kind}): {message} ({_summary(body)})"
     return errors.bad_request(text)
@@ -140,9 +141,8 @@ def interpret(value: Any, gvk: GroupVersionKind) -> GroupVersionKind:
         value = {}
     if not isinstance(value, dict):
         raise DecodeError(f"{_NO_HEAD}json: cannot unmarshal {json_text.go_kind(value)} into Go value of type {_HEAD}")
-    for name in ("apiVersion", "kind"):
-        found = value.get(name)
-        if found is not None and not isinstance(found, str):
+    for name, found in value.items():
+        if name in ("apiVersion", "kind") and found is not None and not isinstance(found, str):
             kind = json_text.go_kind(found)
             raise DecodeError(f"{_NO_HEAD}json: cannot unmarshal {kind} into Go struct field .{name} of type string")
     api_version, kind = value.get("apiVersion") or "", value.get("kind") or ""
@@ -165,7 +165,7 @@ def _type_of(definitions: Definitions, gvk: GroupVersionKind, actual: GroupVersi
 
 def not_registered(actual: GroupVersionKind) -> str:
     """The words for a kind that is not known."""
-    return f'no kind "{actual.kind}" is registered for version "{actual.api_version}" in {_SCHEME}'
+    return f"no kind {quoted(actual.kind)} is registered for version {quoted(actual.api_version)} in {_SCHEME}"
 
 
 def internal_package(definitions: Definitions, gvk: GroupVersionKind) -> str:
@@ -238,6 +238,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.error = ""
+        self.ended = False  # whether Go's reading ends with the error
         self.strict: list[str] = []
         self.names: list[str] = []  # of the fields on the way, without list indexes and map keys
         self.path: list[str] = []  # of everything on the way
@@ -248,19 +249,19 @@ class _Reader:
 
     # --- errors
 
-    def _mismatch(self, type_: Type, value: Any, what: str = "", go: str = "") -> None:
-        if not self.error:
-            what = what or json_text.go_kind(value)
-            target = f"Go struct field {self.struct}.{'.'.join(self.names)}" if self.names else "Go value"
-            self.error = f"json: cannot unmarshal {what} into {target} of type {go or type_.go}"
+    def _mismatch(self, type_: Type, value: Any, what: str = "", go: str = "", at_once: bool = False) -> None:
+        what = what or json_text.go_kind(value)
+        target = f"Go struct field {self.struct}.{'.'.join(self.names)}" if self.names else "Go value"
+        self._fail(f"json: cannot unmarshal {what} into {target} of type {go or type_.go}", at_once)
 
-    def _fail(self, message: str) -> None:
-        if not self.error:
-            self.error = message
+    def _fail(self, message: str, at_once: bool = False) -> None:
+        """Keeps the first error; one that ends Go's reading `at_once` counts before those that do not."""
+        if not self.error or (at_once and not self.ended):
+            self.error, self.ended = message, at_once
 
     def _strict(self, problem: str, name: str) -> None:
         path = "".join([*self.path, "." + name]).removeprefix(".")
-        self.strict.append(f'{problem} field "{path}"')
+        self.strict.append(f"{problem} field {quoted(path)}")
 
     # --- containers
 
@@ -401,12 +402,12 @@ class _Reader:
         if value is None:
             return None
         if not isinstance(value, str):
-            self._mismatch(type_, value, go="string")
+            self._mismatch(type_, value, go="string", at_once=True)
             return None
         try:
             found = values.time(value, type_.kind == d.MICRO_TIME)
         except values.BadValue as error:
-            self._fail(str(error))
+            self._fail(str(error), at_once=True)
             return None
         return None if found.startswith("0001-01-01T00:00:00") else found
 
@@ -419,7 +420,7 @@ class _Reader:
         try:
             return values.quantity(text)
         except values.BadValue as error:
-            self._fail(str(error))
+            self._fail(str(error), at_once=True)
             return "0"
 
     def _int_or_string(self, type_: Type, value: Any) -> Any:
@@ -439,11 +440,11 @@ class _Reader:
             reader = _Reader()
             found = reader.value(schema, value)
             if reader.error:
-                self._fail(reader.error)
+                self._fail(reader.error, at_once=True)
             return found
         if go.endswith("OrBool"):
             if not isinstance(value, bool):
-                self._fail("boolean or JSON schema expected")
+                self._fail("boolean or JSON schema expected", at_once=True)
             return value
         if not isinstance(value, list):
             return None

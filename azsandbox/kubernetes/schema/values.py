@@ -50,16 +50,16 @@ def time(text: str, micro: bool = False) -> str:
         (minute, 0, 59, "minute"),
     ):
         if not low <= int(value) <= high:
-            raise BadValue(f'parsing time "{text}": {name} out of range')
+            raise BadValue(f"parsing time {_go_quoted(text)}: {name} out of range")
     if int(second) > 59:
-        raise BadValue(f'parsing time "{text}": second out of range')
+        raise BadValue(f"parsing time {_go_quoted(text)}: second out of range")
     try:
         moment = dt.datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=dt.UTC)
         if zone != "Z":
             offset = dt.timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
             moment = moment - offset if zone[0] == "+" else moment + offset
     except (ValueError, OverflowError):
-        raise BadValue(f'parsing time "{text}": day out of range') from None
+        raise BadValue(f"parsing time {_go_quoted(text)}: day out of range") from None
     base = f"{moment.year:04d}{moment:-%m-%dT%H:%M:%S}"
     return f"{base}.{fraction}Z" if micro else f"{base}Z"
 
@@ -70,9 +70,18 @@ def _time_error(text: str, micro: bool) -> str:
     for element, pattern in _MICRO_ELEMENTS if micro else _ELEMENTS:
         found = re.match(pattern, rest, re.ASCII)
         if not found:
-            return f'parsing time "{text}" as "{layout}": cannot parse "{rest}" as "{element}"'
+            return f'parsing time {_go_quoted(text)} as "{layout}": cannot parse {_go_quoted(rest)} as "{element}"'
         rest = rest[found.end() :]
-    return f'parsing time "{text}": extra text: "{rest}"'
+    return f"parsing time {_go_quoted(text)}: extra text: {_go_quoted(rest)}"
+
+
+def _go_quoted(text: str) -> str:
+    """A string as Go's package time quotes it: bytes that are no printable ASCII by their number."""
+    found = [
+        f"\\{chr(byte)}" if byte in b'"\\' else chr(byte) if 0x20 <= byte < 0x80 else f"\\x{byte:02x}"
+        for byte in text.encode("utf-8", "replace")
+    ]
+    return f'"{"".join(found)}"'
 
 
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)")

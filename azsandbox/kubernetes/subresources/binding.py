@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from azsandbox.kubernetes import answers, errors, options
+from azsandbox.kubernetes import answers, errors, negotiation, options
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Request, Response
 from azsandbox.kubernetes.validation.errors import FieldError, not_supported, required
@@ -23,6 +23,8 @@ async def answer(server: ApiServer, request: Request) -> Response:
         raise errors.method_not_allowed()
     resource = request.resource
     assert resource is not None
+    negotiation.produced(request)
+    negotiation.accepted(request, tables=False)
     options.write_options(request, "CreateOptions")
     binding = writing.read_body(server, request, GroupVersionKind("", "v1", "Binding"))
     if (binding.get("metadata") or {}).get("name", request.name) != request.name:
@@ -34,6 +36,8 @@ async def answer(server: ApiServer, request: Request) -> Response:
         found.append(not_supported("target.kind", target["kind"], ["Node", "<empty>"]))
     if not target.get("name"):
         found.append(required("target.name"))
+    if server.peek("namespaces", "", request.namespace) is None:
+        raise errors.not_found("namespaces", request.namespace)
     if found:
         texts = [error.text for error in found]
         raise errors.plain_500(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")

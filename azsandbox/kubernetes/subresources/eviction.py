@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from azsandbox.kubernetes import answers, errors, options
+from azsandbox.kubernetes import answers, errors, negotiation, options
 from azsandbox.kubernetes.delete_options import DeleteOptions
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request, Response
@@ -29,6 +29,8 @@ async def answer(server: ApiServer, request: Request) -> Response:
         raise errors.method_not_allowed()
     resource = request.resource
     assert resource is not None
+    negotiation.produced(request)
+    negotiation.accepted(request, tables=False)
     options.write_options(request, "CreateOptions")
     eviction = writing.read_body(server, request, GroupVersionKind("policy", "v1", "Eviction"))
     writing.check_names(request, resource, eviction, request.name)

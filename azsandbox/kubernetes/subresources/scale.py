@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from azsandbox.kubernetes import answers, errors, options
+from azsandbox.kubernetes import answers, errors, negotiation, options
 from azsandbox.kubernetes.apply import read_configuration
 from azsandbox.kubernetes.apply import scale as scaling
 from azsandbox.kubernetes.registry import now
@@ -14,6 +14,7 @@ from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.selectors import LabelSelector, from_object
 from azsandbox.kubernetes.validation.errors import invalid
 from azsandbox.kubernetes.verbs import writing
+from azsandbox.kubernetes.verbs.patch import media_of
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
@@ -25,19 +26,24 @@ async def answer(server: ApiServer, request: Request) -> Response:
     """GET, PUT or PATCH of a Scale."""
     resource = request.resource
     assert resource is not None
+    if request.verb not in ("get", "update", "patch"):
+        raise errors.method_not_allowed()
+    if request.verb == "patch":
+        media_of(request)
+    negotiation.produced(request)
+    negotiation.accepted(request, custom=resource.custom)
+    wanted: Object = {}
+    if request.verb != "get":
+        options.write_options(request, "UpdateOptions" if request.verb == "update" else "PatchOptions")
+    if request.verb == "update":
+        wanted = writing.read_body(server, request, SCALE)
+        writing.check_names(request, resource, wanted, request.name)
     old = server.registry.get(resource, request.namespace, request.name)
     scale = scale_of(server, resource, old)
     if request.verb == "get":
         return answers.respond(request, scale)
-    if request.verb not in ("update", "patch"):
-        raise errors.method_not_allowed()
     managers = None
-    if request.verb == "update":
-        options.write_options(request, "UpdateOptions")
-        wanted = writing.read_body(server, request, SCALE)
-        writing.check_names(request, resource, wanted, request.name)
-    else:
-        options.write_options(request, "PatchOptions")
+    if request.verb == "patch":
         media = request.headers.get("content-type", "").partition(";")[0]
         if media == "application/apply-patch+yaml":
             applied = read_configuration(request)

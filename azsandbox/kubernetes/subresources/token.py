@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from azsandbox.kubernetes import answers, errors, options
+from azsandbox.kubernetes import answers, errors, negotiation, options
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request, Response
 from azsandbox.kubernetes.validation.errors import FieldError, invalid
 from azsandbox.kubernetes.verbs import writing
@@ -28,9 +28,13 @@ async def answer(server: ApiServer, request: Request) -> Response:
         raise errors.method_not_allowed()
     resource = request.resource
     assert resource is not None
+    negotiation.produced(request)
+    negotiation.accepted(request, tables=False)
     options.write_options(request, "CreateOptions")
     body = writing.read_body(server, request, REQUEST)
     writing.check_names(request, resource, body, "")
+    if server.peek("namespaces", "", request.namespace) is None:
+        raise errors.not_found("namespaces", request.namespace)
     account = _account(server, request, body["metadata"])
     spec = body.setdefault("spec", {})
     if spec.get("expirationSeconds") is None:

@@ -21,16 +21,24 @@ STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-
 ATTEMPTS = 5  # a patch that names no resourceVersion is tried anew when someone else writes in between
 
 
-async def patch(server: ApiServer, request: Request) -> Response:
-    """Applies the patch in the body and stores what comes of it."""
+def media_of(request: Request) -> str:
+    """The media type of a patch. Raises 415 for one that the resource does not take."""
     resource = request.resource
     assert resource is not None
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     known = [JSON, MERGE, *([] if resource.custom else [STRATEGIC]), APPLY]
+    if media not in known and resource.custom:
+        raise errors.unsupported_media_type(known)
     if media not in known:
-        if resource.custom:
-            raise errors.unsupported_media_type(known)
         raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+    return media
+
+
+async def patch(server: ApiServer, request: Request) -> Response:
+    """Applies the patch in the body and stores what comes of it."""
+    resource = request.resource
+    assert resource is not None
+    media = media_of(request)
     negotiation.accepted(request, custom=resource.custom)
     options.write_options(request, "PatchOptions")
     for attempt in range(ATTEMPTS):

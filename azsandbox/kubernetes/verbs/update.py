@@ -37,11 +37,11 @@ async def update(server: ApiServer, request: Request) -> Response:
 async def _create_by_put(server: ApiServer, request: Request, resource: Resource, obj: Object) -> Response:
     rule = strategy.rule(resource)
     metadata = obj["metadata"]
-    if not rule.create_on_update or request.subresource:
-        raise errors.not_found(resource.name, request.name, resource.group)
     if metadata.get("uid"):
         cause = precondition_failed(resource, {"namespace": request.namespace, "name": request.name}, metadata["uid"])
         raise errors.conflict(resource.name, request.name, cause, resource.group)
+    if not rule.create_on_update or request.subresource:
+        raise errors.not_found(resource.name, request.name, resource.group)
     if metadata.get("resourceVersion") not in (None, "", "0"):
         raise errors.modified(resource.name, request.name, resource.group)
     metadata.pop("resourceVersion", None)
@@ -51,10 +51,22 @@ async def _create_by_put(server: ApiServer, request: Request, resource: Resource
     return await answers.obj(server, request, resource, stored, 201)
 
 
+# where Kubernetes keeps what it does not keep under its name
+_KEYS = {
+    "replicationcontrollers": "controllers",
+    "endpoints": "services/endpoints",
+    "nodes": "minions",
+    "services": "services/specs",
+    "ingresses.networking.k8s.io": "ingress",
+}
+_KEYS_WITH_GROUP = frozenset({"apiextensions.k8s.io", "apiregistration.k8s.io"})
+
+
 def precondition_failed(resource: Resource, metadata: Object, uid: str) -> str:
     """Why an object of another uid is not written, as the storage says it; `metadata` is that of the stored object."""
     scope = f"{metadata['namespace']}/" if resource.namespaced else ""
-    kind = f"{resource.group}/{resource.name}" if resource.custom else resource.name
+    own = resource.custom or resource.group in _KEYS_WITH_GROUP
+    kind = f"{resource.group}/{resource.name}" if own else _KEYS.get(resource.qualified, resource.name)
     return (
         f"StorageError: invalid object, Code: 4, Key: /registry/{kind}/{scope}{metadata['name']}, ResourceVersion: 0, "
         f"AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: "
