@@ -30,5 +30,13 @@ class ProgramPorts:
 
     def of(self, pod: Object, port: int) -> Program | None:
         """What listens on a port of a pod, in any of its containers; or None."""
-        programs = (program_of(container["image"]) for container in pod["spec"]["containers"])
-        return next((self._programs[name, port] for name in programs if (name, port) in self._programs), None)
+        return next((self._programs[name, port] for name in _programs(pod) if (name, port) in self._programs), None)
+
+    def any(self, pod: Object) -> bool:
+        """Whether anything listens in a pod."""
+        names = _programs(pod)
+        return any(name in names for name, _ in self._programs)
+
+
+def _programs(pod: Object) -> list[str]:
+    return [program_of(container["image"]) for container in pod["spec"]["containers"]]

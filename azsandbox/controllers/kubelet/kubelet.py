@@ -18,7 +18,7 @@ from azsandbox.controllers.client import STRATEGIC, KubeClient, Object, path
 from azsandbox.controllers.events import EventRecorder, micro_timestamp, timestamp
 from azsandbox.controllers.informer import Controller, Informers, key_of, split_key
 from azsandbox.controllers.kubelet import exec as execution
-from azsandbox.controllers.kubelet import kwok, logs, node_status
+from azsandbox.controllers.kubelet import kwok, logs, node_status, port_forward
 from azsandbox.controllers.kubelet.addresses import PodAddresses, node_address
 from azsandbox.controllers.kubelet.images import AssumedImages
 from azsandbox.controllers.kubelet.lifecycle import Lifecycle, stopped
@@ -255,6 +255,16 @@ class Kubelet(Controller):
             self.ports.of(pod, port) if self.ports and not self.stopped(pod["spec"].get("nodeName") or "") else None
         )
         return await answer(request) if answer else None
+
+    def listens(self, pod: Object) -> bool:
+        """Whether a program in a pod listens on any port."""
+        return self.ports is not None and self.ports.any(pod)
+
+    async def forward(self, pod: Object, request: Request) -> None:
+        """Forwards ports of a pod over the request's WebSocket. Raises 400 for a client that speaks no such protocol."""
+        self._reach(pod, "portForward", "")
+        ports = self.ports
+        await port_forward.answer(pod, request, lambda port: ports.of(pod, port) if ports else None)
 
     def _reach(self, pod: Object, what: str, container: str) -> None:
         """Raises 500 for a node whose machine is off."""

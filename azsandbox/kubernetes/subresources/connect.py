@@ -33,6 +33,12 @@ class Pods(Protocol):
     async def call(self, pod: Object, port: int, request: HttpRequest) -> HttpAnswer | None:
         """What a program in a pod answers on a port; None where nothing listens."""
 
+    def listens(self, pod: Object) -> bool:
+        """Whether a program in a pod listens on any port."""
+
+    async def forward(self, pod: Object, request: Request) -> None:
+        """Forwards ports of a pod over the request's WebSocket. Raises StatusError."""
+
 
 def container_of(request: Request, pod: Object, parameter: str = "container") -> str:
     """The container that a request means. Raises 400 in the words of pkg/registry/core/pod/strategy.go."""
@@ -72,7 +78,7 @@ async def log(server: ApiServer, request: Request) -> Response:
 
 
 async def stream(server: ApiServer, request: Request) -> Response:
-    """exec and attach over a WebSocket; port-forward is refused, since no container listens."""
+    """exec, attach and port-forward over a WebSocket; ports only of pods whose programs the sandbox acts for."""
     resource = request.resource
     assert resource is not None
     pod = server.registry.get(resource, request.namespace, request.name)
@@ -81,7 +87,8 @@ async def stream(server: ApiServer, request: Request) -> Response:
         container = container_of(request, pod)
     if not pod["spec"].get("nodeName"):
         raise errors.bad_request(f"pod {request.name} does not have a host assigned")
-    if request.subresource == "portforward":
+    forwards = request.subresource == "portforward"
+    if forwards and not (server.pods and server.pods.listens(pod)):
         raise _nothing_listens(f"pods {request.name}", "no port can be forwarded")
     if request.socket is None:
         if request.headers.get("upgrade", "").upper().startswith("SPDY/"):
@@ -90,7 +97,10 @@ async def stream(server: ApiServer, request: Request) -> Response:
         raise errors.bad_request("Upgrade request required")
     if server.pods is None:
         raise errors.internal(f"no kubelet answers for node {pod['spec']['nodeName']}")
-    await server.pods.stream(pod, container, request)
+    if forwards:
+        await server.pods.forward(pod, request)
+    else:
+        await server.pods.stream(pod, container, request)
     return Response(101)
 
 
