@@ -8,5 +8,6 @@ helm_repositories   HelmRepository; helm_access: how a repository is reached; ch
 helm_charts         HelmChart; chart_repositories: where charts come from; chart_building, chart: how they are made
 oci_repositories    OCIRepository
 buckets             Bucket, which is refused
+artifact_server     where artifacts are fetched
 ignore, tree        what stays out of an artifact; the files in it, and the archive of them
 """
