@@ -15,7 +15,7 @@ VERSION = "v2"  # of the way that digests are made
 Snapshot = dict[str, Any]
 
 _INFO = ("first_deployed", "last_deployed", "deleted", "description", "status", "notes")
-_METADATA = [
+_METADATA = (
     "name",
     "home",
     "sources",
@@ -33,8 +33,13 @@ _METADATA = [
     "kubeVersion",
     "dependencies",
     "type",
-]
-_HOOK = ["name", "kind", "path", "manifest", "events", "last_run", "weight", "delete_policies", "output_log_policies"]
+)
+_HOOK = ("name", "kind", "path", "manifest", "events", "last_run", "weight", "delete_policies", "output_log_policies")
+_NESTED = {
+    "maintainers": ("name", "email", "url"),
+    "dependencies": ("name", "version", "repository", "condition", "tags", "enabled", "import-values", "alias"),
+    "last_run": ("started_at", "completed_at", "phase"),
+}
 
 
 def sha256(text: str) -> str:
@@ -66,8 +71,24 @@ def release_digest(release: Release, oci_digest: str = "") -> str:
     return sha256(go_json.write(observed) + "\n")
 
 
-def _picked(value: dict[str, Any], fields: tuple[str, ...] | list[str]) -> dict[str, Any]:
-    return {field: go_json.in_order(value[field]) for field in fields if value.get(field) not in (None, "", [], {}, 0)}
+def _picked(value: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    """The fields that are not empty, in the order of the Go type that has them."""
+    found = {}
+    for field in fields:
+        if value.get(field) in (None, "", [], {}, 0):
+            continue
+        inner = _NESTED.get(field)
+        if inner is None:
+            found[field] = go_json.in_order(value[field])
+        elif isinstance(value[field], list):
+            found[field] = [_ordered(one, inner) for one in value[field]]
+        else:
+            found[field] = _ordered(value[field], inner)
+    return found
+
+
+def _ordered(value: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    return {field: go_json.in_order(value[field]) for field in fields if field in value}
 
 
 def snapshot(release: Release, oci_digest: str = "", action: str = "") -> Snapshot:
@@ -119,9 +140,15 @@ def observed_test_hooks(release: Release, filters: Objects) -> dict[str, Object]
 
 
 def history(obj: Object) -> list[Snapshot]:
-    """The snapshots, the newest version first."""
-    found: list[Snapshot] = obj.setdefault("status", {}).setdefault("history", [])
+    """The snapshots, put in order: the newest version first."""
+    found = snapshots(obj)
     found.sort(key=lambda one: -int(one["version"]))
+    return found
+
+
+def snapshots(obj: Object) -> list[Snapshot]:
+    """The snapshots as they are."""
+    found: list[Snapshot] = (obj.get("status") or {}).get("history") or []
     return found
 
 
@@ -157,8 +184,8 @@ def keep_newest(obj: Object) -> None:
 
 
 def prepend(obj: Object, new: Snapshot) -> None:
-    """Adds a release as the newest."""
-    history(obj).insert(0, new)
+    """Adds a release in front."""
+    obj.setdefault("status", {}).setdefault("history", []).insert(0, new)
 
 
 def replace(obj: Object, release: Release, oci_digest: str | None = None, action: str | None = None) -> bool:
@@ -166,7 +193,7 @@ def replace(obj: Object, release: Release, oci_digest: str | None = None, action
 
     What is not given (the digest, the action) stays as it was; so do the results of tests.
     """
-    for place, old in enumerate(history(obj)):
+    for place, old in enumerate(snapshots(obj)):
         if targets(old, release):
             new = snapshot(
                 release,

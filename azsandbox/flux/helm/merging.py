@@ -4,20 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from azsandbox.controllers.client import Object, Objects
+from azsandbox.controllers.client import MERGE, STRATEGIC, Object, Objects
+from azsandbox.flux.object_refs import group_of
+from azsandbox.kubernetes.patch import strategic_diff
+from azsandbox.kubernetes.request import GroupVersionKind
+from azsandbox.kubernetes.schema.decode import DecodeError, convert
+from azsandbox.kubernetes.schema.definitions import Type, definitions
 
 
-def three_way(original: Object, target: Object, live: Object) -> Object:
-    """The merge patch that brings a live object to `target`: what differs there, and what `original` had and it lacks.
+def client_side(original: Object, target: Object, live: Object, *, three_way: bool) -> tuple[Object, str]:
+    """The patch that brings a live object from `original` to `target`, and its media type.
 
-    Lists are replaced as a whole (kubectl, jsonmergepatch.CreateThreeWayJSONMergePatch).
+    For an object of a kind that Kubernetes has built in it is a strategic merge patch. For others, and for one that is
+    no such object, it is a merge patch, made without regard to what the cluster has unless it is to be `three_way`.
+    Raises StatusError for fields that there are not.
     """
+    api_version = str(target["apiVersion"])
+    kind = GroupVersionKind(group_of(api_version), api_version.rpartition("/")[2], str(target["kind"]))
+    type_ = definitions().type_of(kind)
+    if type_ is not None and _is(target, type_):
+        return strategic_diff.three_way(original, target, live, type_), STRATEGIC
+    return (_three_way(original, target, live) if three_way else _two_way(original, target)), MERGE
+
+
+def _is(obj: Object, type_: Type) -> bool:
+    try:
+        convert(type_, obj)
+    except DecodeError:
+        return False
+    return True
+
+
+def _two_way(original: Object, target: Object) -> Object:
+    return _three_way(original, target, original)
+
+
+def _three_way(original: Object, target: Object, live: Object) -> Object:
+    """What differs from `live`, and null for what `original` had and `target` lacks. Lists are replaced as a whole."""
     change: Object = {}
     for key, value in target.items():
         there = live.get(key)
         if isinstance(value, dict) and isinstance(there, dict):
             before = original.get(key)
-            inner = three_way(before if isinstance(before, dict) else {}, value, there)
+            inner = _three_way(before if isinstance(before, dict) else {}, value, there)
             if inner:
                 change[key] = inner
         elif value != there:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from azsandbox.controllers.client import APPLY, JSON_PATCH, MERGE, KubeClient, Object
+from azsandbox.controllers.client import APPLY, JSON_PATCH, KubeClient, Object
 from azsandbox.flux.helm import manifests, merging
 from azsandbox.flux.helm.errors import HelmFailed
 from azsandbox.flux.helm.logs import HelmLog
@@ -247,12 +247,15 @@ class ResourceClient:
             await self._apply(target, how, "Error patching resource")
             self._say("Patched resource", target)
         else:
-            change = merging.three_way(original, target.obj, there)
+            try:
+                change, media = merging.client_side(original, target.obj, there, three_way=how.three_way)
+            except StatusError as error:
+                raise ResourceFailed(f"failed to create patch: {error.message}") from None
             if not change:
                 target.obj = there
                 return
             try:
-                target.obj = await self.client.patch(target.path, change, MERGE)
+                target.obj = await self.client.patch(target.path, change, media)
             except StatusError as error:
                 text = f'cannot patch "{target.name}" with kind {target.resource.kind}: {error.message}'
                 raise ResourceFailed(text) from None

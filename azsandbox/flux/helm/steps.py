@@ -344,7 +344,7 @@ class Unlock(Step):
 
     @staticmethod
     def _oci_digest(request: Request, release: Release) -> str:
-        known = (one for one in history.history(request.obj) if history.targets(one, release))
+        known = (one for one in history.snapshots(request.obj) if history.targets(one, release))
         return next((str(one.get("ociDigest", "")) for one in known), "")
 
 

@@ -126,11 +126,11 @@ class Storage:
     async def _query(self, labels: dict[str, str]) -> list[Release]:
         selector = ",".join(f"{key}={labels[key]}" for key in sorted(labels))
         try:
-            secrets = await self.client.list(self._path(), labelSelector=selector)
+            answer = await self.client.request("GET", self._path(), query={"labelSelector": selector})
         except StatusError as error:
             raise StorageError(f"query: failed to query with labels: {error.message}") from None
         found = []
-        for secret in secrets:
+        for secret in answer["items"]:
             try:
                 found.append(_release(secret))
             except (ValueError, OSError, KeyError):

@@ -59,10 +59,10 @@ def _merge_map(original: dict[str, Any] | None, patch: dict[str, Any], type_: Ty
             else:
                 original[name] = _without_directives(value)
         elif both_maps:
-            child = _lookup(type_, name)
+            child = lookup(type_, name)
             original[name] = value if "replace" in child.strategies else _merge_map(before, value, child)
         else:
-            child = _lookup(type_, name)
+            child = lookup(type_, name)
             if child.kind not in (d.LIST, d.ANY):
                 raise errors.plain_500(f"expected slice or array type, but got: {type_.kind if type_ else ''}")
             if "merge" in child.strategies or deletes:
@@ -72,7 +72,7 @@ def _merge_map(original: dict[str, Any] | None, patch: dict[str, Any], type_: Ty
     return original
 
 
-def _lookup(type_: Type | None, name: str) -> Type:
+def lookup(type_: Type | None, name: str) -> Type:
     """The type of a field, with its merge key and strategies."""
     if type_ is None or type_.kind in (d.ANY, d.RAW):
         return d.ANYTHING
@@ -151,7 +151,7 @@ def _ordered_lists(original: dict[str, Any], patch: dict[str, Any], type_: Type 
         for found in (original.get(name), patch.get(name)):
             if found is not None and not isinstance(found, list):
                 raise _bad_type("[]interface {}", found)
-        child = _lookup(type_, name)
+        child = lookup(type_, name)
         before, change = original.get(name), patch.get(name)
         _check_order(change or [], order, child.merge_key)
         if before is None and change is None:
