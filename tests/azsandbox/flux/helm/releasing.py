@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import datetime as dt
 import hashlib
 import io
 import tarfile
@@ -107,6 +108,15 @@ class Lab:
     async def scale(self, deployment: str, replicas: int) -> None:
         url = path("apps/v1", "deployments", "flux-system", deployment, "scale")
         await self.client.patch(url, {"spec": {"replicas": replicas}})
+
+    async def given(self, *arguments: str) -> None:
+        """Starts helm-controller anew with more arguments."""
+        await self.stopped("helm-controller")
+        url = path("apps/v1", "deployments", "flux-system", "helm-controller")
+        args = "/spec/template/spec/containers/0/args"
+        own = (await self.client.get(url))["spec"]["template"]["spec"]["containers"][0]["args"]
+        await self.client.patch(url, [{"op": "add", "path": args, "value": [*own, *arguments]}], JSON_PATCH)
+        await self.scale("helm-controller", 1)
 
     async def stopped(self, deployment: str) -> None:
         """Scales a controller to nothing, and waits until it has ended."""
@@ -226,6 +236,11 @@ class Lab:
         return await self.is_ready()
 
     # --- what is there
+
+    def log(self) -> str:
+        """What helm-controller has logged."""
+        since = dt.datetime.fromtimestamp(0, dt.UTC)
+        return "\n".join(str(line) for line in self.flux.output.lines("helm-controller", since))
 
     async def until(self, seen: Callable[[Object | None], bool], url: str, timeout: float = 20) -> Object:
         """Reads until `seen` is true of what is there."""

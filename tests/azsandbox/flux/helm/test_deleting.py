@@ -81,3 +81,25 @@ async def test_storage_is_read_as_the_account_that_the_release_names(lab: Lab) -
     await lab.client.create(path(RBAC, "rolebindings", NAMESPACE), binding)
     await lab.ask(request="1")
     await lab.is_ready()
+
+
+async def test_a_deleted_namespace_takes_its_releases_along(lab: Lab) -> None:
+    await lab.installed(CHART)
+    await lab.client.delete(path("v1", "namespaces", "", NAMESPACE))
+    await lab.until(lambda found: found is None, path("v1", "namespaces", "", NAMESPACE))
+    assert await lab.client.find(lab.url) is None
+
+
+async def test_a_deleted_target_namespace_is_told_of_and_heals_once_it_is_back(lab: Lab) -> None:
+    await lab.client.create(path("v1", "namespaces"), {"metadata": {"name": "target"}})
+    await lab.installed(CHART, targetNamespace="target", driftDetection={"mode": "enabled"})
+    await lab.client.delete(path("v1", "namespaces", "", "target"))
+    await lab.until(lambda found: found is None, path("v1", "namespaces", "", "target"))
+    await lab.ask(request="1")
+    ready = await lab.condition("Ready")
+    assert ready["status"] == "False"
+    assert 'namespaces "target" not found' in ready["message"]
+    await lab.client.create(path("v1", "namespaces"), {"metadata": {"name": "target"}})
+    await lab.ask(request="2")
+    await lab.is_ready()
+    assert await lab.data("target-web", "target") is not None

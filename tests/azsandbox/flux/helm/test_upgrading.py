@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from azsandbox.controllers.client import path
+from azsandbox.controllers.client import STRATEGIC, path
 from azsandbox.flux.helm.storage import Storage
 from tests.azsandbox.flux.helm.releasing import CHART, NAMESPACE, WORKLOAD, Lab
 
@@ -222,3 +222,39 @@ async def test_a_release_that_somebody_else_has_changed_is_upgraded(lab: Lab) ->
     await lab.ask(request="1")
     status = await lab.status()
     assert [one["version"] for one in status["history"]] == [2]  # what was before is nothing to go by
+
+
+async def test_an_upgrade_on_the_clients_side_leaves_what_others_have_added(lab: Lab) -> None:
+    await lab.installed(WORKLOAD, install={"serverSideApply": False})
+    url = path("apps/v1", "deployments", NAMESPACE, "web")
+    side = {"spec": {"template": {"spec": {"containers": [{"name": "side", "image": "side:1"}]}}}}
+    await lab.client.patch(url, side, STRATEGIC)
+    await lab.change(values={"nodeSelector": {"disk": "ssd"}})
+    await lab.is_ready(2)
+    pod = (await lab.client.get(url))["spec"]["template"]["spec"]
+    assert sorted(container["name"] for container in pod["containers"]) == ["side", "web"]
+    assert pod["nodeSelector"] == {"disk": "ssd"}
+
+
+async def test_what_a_failed_upgrade_has_created_goes_where_that_is_asked_for(lab: Lab) -> None:
+    await lab.installed(CHART, upgrade={"cleanupOnFail": True})
+    new = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a-new}\n"
+    bad = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: z-bad}\ndata: {a: 1}\n"
+    await lab.offer({**CHART, "templates/new.yaml": new, "templates/z.yaml": bad}, "1.1.0")
+    await lab.is_so("Released", "UpgradeFailed")
+    [event] = lab.told("UpgradeFailed")
+    assert 'cleanup on fail set: {"cleaning_resources":2}' in event["message"]
+    assert "resource cleanup complete: {}" in event["message"]
+    assert await lab.data("a-new") is None
+
+
+async def test_a_rollback_that_fails_is_told_of(lab: Lab) -> None:
+    await lab.installed(CHART, upgrade={"remediation": {"retries": 1}}, rollback={"timeout": "1s"})
+    hook = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: h, annotations: {helm.sh/hook: pre-rollback}}\ndata: {a: 1}\n"
+    await lab.offer({**CHART, "templates/h.yaml": hook}, "1.1.0")
+    await lab.until(lambda obj: "1.1.0" in str((obj or {})["status"]["history"][0]), lab.url)
+    bad = CHART["templates/cm.yaml"].replace("colour: {{ .Values.colour | quote }}", "colour: 1")
+    await lab.offer({**CHART, "templates/cm.yaml": bad}, "1.2.0")
+    status = await lab.is_so("Remediated", "RollbackFailed")
+    assert status["failures"] >= 2
+    assert "warning: Hook pre-rollback web/templates/h.yaml failed" in (await lab.condition("Remediated"))["message"]
