@@ -102,6 +102,8 @@ class Watch:
         self._bucket, self.collection, self.prefix = bucket, collection, prefix
         self._events: deque[Event] = deque()
         self._ready = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0  # of the timer
         self.closed = False
 
     def push(self, event: Event) -> None:
@@ -125,6 +127,22 @@ class Watch:
                     await self._ready.wait()
         return self.pending()
 
+    async def until(self, deadline: float) -> list[Event]:
+        """As `next`, until a time of the event loop. The timer stays while the deadline is the same, as that of many
+        events is."""
+        if not self._events and not self.closed:
+            if self._deadline != deadline:
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = asyncio.get_running_loop().call_at(deadline, self._due)
+                self._deadline = deadline
+            await self._ready.wait()
+        return self.pending()
+
+    def _due(self) -> None:
+        self._timer, self._deadline = None, 0.0
+        self._ready.set()
+
     async def __aiter__(self) -> AsyncIterator[Event]:
         while not self.closed:
             for event in await self.next():
@@ -133,6 +151,8 @@ class Watch:
     def close(self) -> None:
         """Ends the watch; whoever waits for it wakes."""
         self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._bucket._watches.get(self.collection, set()).discard(self)
         self._ready.set()
 

@@ -6,17 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
-
-import httpx
-import yaml
 
 BIN = Path(sys.executable).parent
 
@@ -57,19 +53,6 @@ def bare_cluster(nodes: int = 3) -> Iterator[dict[str, Any]]:
         finally:
             process.terminate()
             process.wait(10)
-
-
-@contextlib.asynccontextmanager
-async def kubernetes(kubeconfig: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client to the server of a kubeconfig."""
-    import base64
-
-    config = yaml.safe_load(kubeconfig.read_text())  # noqa: ASYNC240 - once, before anything is timed
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    headers = {"authorization": f"Bearer {user['token']}"}
-    async with httpx.AsyncClient(base_url=cluster["server"], verify=context, headers=headers, timeout=60) as client:
-        yield client
 
 
 def memory(pid: int) -> float:

@@ -36,7 +36,8 @@ class InProcess:
         if response.stream is None:
             raise status_error(response.status, _bytes(response))
         async for chunk in response.stream:
-            yield chunk
+            for line in chunk.splitlines():  # events that came together are in one chunk
+                yield line
 
     async def close(self) -> None:
         return None

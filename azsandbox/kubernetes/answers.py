@@ -52,6 +52,12 @@ async def stored_list(
     """An answer with a list."""
     accepted = negotiation.accepted(request, custom=resource.custom)
     registry = server.registry
+    if accepted.form == "Table" and not resource.custom and request.param("includeObject") in ("", "Metadata"):
+        from azsandbox.kubernetes import tables
+
+        return respond(
+            request, tables.stored_table(server, resource, records, metadata, accepted.form_version), 200, accepted
+        )
     if accepted.form == "Table":
         items = [registry.load(resource, record.value) for record in records]
         table = _table(server, request, resource, items, metadata, accepted)

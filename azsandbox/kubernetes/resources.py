@@ -147,6 +147,7 @@ class ResourceTable:
         self._by_kind: dict[GroupVersionKind, Resource] = {}
         self._aggregated: list[tuple[str, str]] = []  # groups and versions of APIServices with a Service
         self.generation = 0  # grows with every change, for caches of discovery and OpenAPI
+        self._named: tuple[int, dict[tuple[str, str], Resource]] = (-1, {})  # generation, name and group → resource
         for resource in built_in(minor):
             self._put(resource)
 
@@ -163,7 +164,13 @@ class ResourceTable:
 
     def named(self, name: str, group: str = "") -> Resource | None:
         """The resource of a plural name in a group, at its preferred version."""
-        return next((r for r in self._by_path.values() if r.name == name and r.group == group), None)
+        generation, known = self._named
+        if generation != self.generation:
+            known = {}
+            for resource in self._by_path.values():
+                known.setdefault((resource.name, resource.group), resource)
+            self._named = (self.generation, known)
+        return known.get((name, group))
 
     def versions(self, group: str) -> list[str]:
         """Versions served of a group, preferred first; [] if the group is not there."""

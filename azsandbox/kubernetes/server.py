@@ -23,8 +23,9 @@ from azsandbox.kubernetes.custom import CustomResources
 from azsandbox.kubernetes.discovery import Discovery
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.registry import Registry
-from azsandbox.kubernetes.request import ANONYMOUS, Object, Request, Response
+from azsandbox.kubernetes.request import ANONYMOUS, GroupVersionKind, Object, Request, Response
 from azsandbox.kubernetes.resources import DEFAULT_MINOR, Resource, ResourceTable
+from azsandbox.kubernetes.tables.stored_rows import StoredRows
 from azsandbox.kubernetes.tokens import ServiceAccountTokens
 from azsandbox.kubernetes.types import Types
 from azsandbox.kubernetes.verbs.create import create
@@ -85,6 +86,8 @@ class ApiServer:
         self.extensions: dict[str, Extension] = {}  # group → what answers for an aggregated API, e.g. metrics.k8s.io
         self.aggregation = Aggregation(self)
         self.local_services: LocalServices = {}  # webhooks whose program the sandbox acts for
+        self.rows = StoredRows()
+        self.recent: dict[tuple[int, str, GroupVersionKind], Object] = {}  # objects of the latest events of watches
         self.pods: Pods | None = None  # answers logs, exec and attach
 
     # --- the pipeline

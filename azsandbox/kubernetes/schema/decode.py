@@ -301,15 +301,17 @@ class _Reader:
             for name, _ in value.earlier:
                 self._strict("duplicate", name)
         out = {}
-        for item in type_.fields:
-            name = item.name
-            if name in found:
-                result = found[name]
-                if _omitted(item, result) and not (name == "managedFields" and result == []):
-                    continue  # an empty list of managers asks to forget them
-                out[name] = result
-            elif not d.skipped_when_unset(item):
+        order = type_.order
+        unset = [item.name for item in type_.always if item.name not in found]
+        for name in sorted([*found, *unset], key=order.__getitem__):
+            item = by_name[name]
+            if name not in found:
                 out[name] = zero_field(item)
+                continue
+            result = found[name]
+            if _omitted(item, result) and not (name == "managedFields" and result == []):
+                continue  # an empty list of managers asks to forget them
+            out[name] = result
         return out
 
     def _map(self, type_: Type, value: Any) -> Any:

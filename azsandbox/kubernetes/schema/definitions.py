@@ -110,6 +110,11 @@ class Type:
         return {field.name: field for field in self.fields}
 
     @cached_property
+    def order(self) -> dict[str, int]:
+        """Where each field of an object stands among the others."""
+        return {field.name: index for index, field in enumerate(self.fields)}
+
+    @cached_property
     def always(self) -> tuple[Field, ...]:
         """Fields that Go serializes even where they are not set."""
         return tuple(field for field in self.fields if not skipped_when_unset(field))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ import orjson
 from azsandbox.kubernetes.request import Object
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.tables import access, core, others, storage, workloads
-from azsandbox.kubernetes.tables.cells import Row
+from azsandbox.kubernetes.tables.cells import Age, Row
 from azsandbox.kubernetes.tables.custom import custom_columns
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
+    from azsandbox.store import Record
 
 _ROWS: dict[str, Row] = {**core.ROWS, **workloads.ROWS, **storage.ROWS, **access.ROWS, **others.ROWS}
 
@@ -51,6 +53,23 @@ def _created(obj: Object) -> list[Any]:
     return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")]
 
 
+def _row(resource: Resource, row: Row, obj: Object, include: str) -> Object:
+    """A row of a Table. Its cells may be ages yet."""
+    found: Object = {"cells": row(obj) if obj["metadata"].get("name") else []}
+    if resource.qualified == "pods":
+        conditions = core.pod_row_conditions(obj)
+        if conditions:
+            found["conditions"] = conditions
+    if include == "Object":
+        found["object"] = obj
+    elif include == "Metadata":
+        meta = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+        found["object"] = meta
+    else:
+        found["object"] = None
+    return found
+
+
 def render(
     server: ApiServer, resource: Resource, items: list[Object], metadata: Object, include: str = "Metadata"
 ) -> Object:
@@ -59,25 +78,29 @@ def render(
         columns, row = custom_columns(server, resource)
     else:
         columns, row = definitions(server, resource), _ROWS.get(resource.qualified, _created)
-    rows = []
-    for obj in items:
-        found: Object = {"cells": row(obj) if obj["metadata"].get("name") else []}
-        if resource.qualified == "pods":
-            conditions = core.pod_row_conditions(obj)
-            if conditions:
-                found["conditions"] = conditions
-        if include == "Object":
-            found["object"] = obj
-        elif include == "Metadata":
-            meta = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
-            found["object"] = meta
-        else:
-            found["object"] = None
-        rows.append(found)
+    rows = [_row(resource, row, obj, include) for obj in items]
+    now = time.time()
+    for found in rows:
+        found["cells"] = [cell.text(now) if isinstance(cell, Age) else cell for cell in found["cells"]]
+    return {**_head(metadata, columns), "rows": rows}
+
+
+def _head(metadata: Object, columns: list[Object], version: str = "v1") -> Object:
     return {
         "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
+        "apiVersion": f"meta.k8s.io/{version}",
         "metadata": metadata,
         "columnDefinitions": columns,
-        "rows": rows,
     }
+
+
+def stored_table(server: ApiServer, resource: Resource, records: list[Record], metadata: Object, version: str) -> bytes:
+    """The JSON of a Table of stored objects of a built-in kind, with their metadata in the rows."""
+    row = _ROWS.get(resource.qualified, _created)
+    return server.rows.table(
+        resource,
+        records,
+        _head(metadata, definitions(server, resource), version),
+        lambda value: server.registry.load(resource, value),
+        lambda obj: _row(resource, row, obj, "Metadata"),
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from azsandbox.kubernetes.request import Object
@@ -51,13 +52,25 @@ def moment(text: str | None) -> dt.datetime | None:
     return dt.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
 
 
-def since(text: str | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Age:
+    """A cell that says how long ago something was, when the table is made."""
+
+    then: float  # seconds since the epoch
+    form: str = "%s"  # the text around it
+
+    def text(self, now: float) -> str:
+        """The cell at a time, in seconds since the epoch."""
+        return self.form % duration(now - self.then)
+
+
+def since(text: str | None) -> Age | str:
     """How long ago a time was."""
     then = moment(text)
-    return duration((dt.datetime.now(dt.UTC) - then).total_seconds()) if then else UNKNOWN
+    return Age(then.timestamp()) if then else UNKNOWN
 
 
-def age(obj: Object) -> str:
+def age(obj: Object) -> Age | str:
     return since(obj["metadata"].get("creationTimestamp"))
 
 

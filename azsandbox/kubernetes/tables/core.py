@@ -8,6 +8,7 @@ from azsandbox.kubernetes.request import Object
 from azsandbox.kubernetes.tables.cells import (
     NONE,
     UNKNOWN,
+    Age,
     Row,
     age,
     containers,
@@ -116,9 +117,9 @@ class _PodState:
                 self.reason = "NotReady"
 
     @property
-    def restarts_text(self) -> str:
+    def restarts_text(self) -> Age | str:
         if self.restarts and self.last:
-            return f"{self.restarts} ({since(self.last.isoformat())} ago)"
+            return Age(self.last.timestamp(), f"{self.restarts} (%s ago)")
         return str(self.restarts)
 
 

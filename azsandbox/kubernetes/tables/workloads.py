@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from azsandbox.kubernetes.request import Object
@@ -10,6 +9,7 @@ from azsandbox.kubernetes.tables.cells import (
     NONE,
     UNKNOWN,
     UNSET,
+    Age,
     Row,
     age,
     boolean,
@@ -119,7 +119,9 @@ def _job(obj: Object) -> list[Any]:
     else:
         done = f"{succeeded}/1 of {parallelism}" if parallelism > 1 else f"{succeeded}/1"
     began, ended = moment(found.get("startTime")), moment(found.get("completionTime"))
-    lasted = duration(((ended or dt.datetime.now(dt.UTC)) - began).total_seconds()) if began else ""
+    lasted: Age | str = ""
+    if began:
+        lasted = duration((ended - began).total_seconds()) if ended else Age(began.timestamp())
     return [
         name(obj),
         _job_state(obj),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
 
 BOOKMARK_PERIOD = 60.0  # seconds
+MOST_RECENT = 256  # objects of events that are kept for other watches
 LEAST_TIMEOUT = 1800.0  # seconds; kube-apiserver's --min-request-timeout, with up to as much again by chance
 
 Shape = Callable[[str, Object | bytes, Resource], bytes]  # event type, object → a line
@@ -61,9 +62,12 @@ class _Stream:
     ) -> None:
         self.server, self.request, self.resource = server, request, resource
         self.labels, self.fields, self.shape = labels, fields, shape
-        self.selective = bool(labels) or bool(fields)
         self.bookmarks = request.flag("allowWatchBookmarks")
-        self.prefix = resource.prefix(request.namespace)
+        self.prefix, self.only = resource.prefix(request.namespace), ""
+        named = fields.name and not labels and len(fields.requirements) == 1
+        if named and (request.namespace or not resource.namespaced):
+            self.prefix = self.only = resource.key(request.namespace, fields.name)  # one object, told by its key
+        self.selective = not self.only and (bool(labels) or bool(fields))
 
     async def lines(self, since: int, seconds: float) -> AsyncIterator[bytes]:
         bucket = self.server.registry.bucket
@@ -82,7 +86,9 @@ class _Stream:
             yield b""  # the headers go out at once
             if initial:
                 for record in bucket.list(self.resource.collection, self.prefix):
-                    if not self.selective or self.sees(record.value):
+                    if self.only not in ("", record.key):
+                        continue
+                    if not self.selective or self.sees(self.server.registry.load(self.resource, record.value)):
                         yield self.shape.line("ADDED", record.value)
                 if streaming and self.bookmarks:
                     yield self.shape.bookmark(bucket.revision, {"k8s.io/initial-events-end": "true"})
@@ -102,26 +108,35 @@ class _Stream:
             if self.bookmarks and now >= bookmark:
                 yield self.shape.bookmark(self.server.registry.bucket.revision, None)
                 bookmark = now + BOOKMARK_PERIOD
-            pause = min(ends, bookmark if self.bookmarks else ends) - now
-            for event in await events.next(max(pause, 0.001)):
-                if event.revision <= since:
-                    continue
-                line = self.line(event)
-                if line:
-                    yield line
+            found = await events.until(min(ends, bookmark) if self.bookmarks else ends)
+            lines = b"".join([self.line(event) for event in found if event.revision > since])
+            if lines:
+                yield lines
 
-    def sees(self, value: bytes | None) -> bool:
-        if value is None:
-            return False
-        obj = self.server.registry.load(self.resource, value)
+    def sees(self, obj: Object) -> bool:
         return self.labels.matches(obj) and self.fields.matches(obj)
+
+    def loaded(self, event: Event, state: str) -> Object:
+        """The object of an event, "now" or "before", read once for all watches of the resource."""
+        key = (event.revision, state, self.resource.gvk)
+        recent = self.server.recent
+        found = recent.get(key)
+        if found is None:
+            value = event.value if state == "now" else event.previous
+            assert value is not None
+            if len(recent) >= MOST_RECENT:
+                del recent[next(iter(recent))]
+            found = recent[key] = self.server.registry.load(self.resource, value)
+        return found
 
     def line(self, event: Event) -> bytes:
         """What the client sees of an event; an object that leaves the selection is DELETED, one that enters ADDED."""
+        if self.only not in ("", event.key):
+            return b""
         if not self.selective:
             return self.shape.event(event, event.type)
-        now = event.type != "DELETED" and self.sees(event.value)
-        before = event.type != "ADDED" and self.sees(event.previous)
+        now = event.type != "DELETED" and self.sees(self.loaded(event, "now"))
+        before = event.type != "ADDED" and event.previous is not None and self.sees(self.loaded(event, "before"))
         if now:
             return self.shape.event(event, "MODIFIED" if before else "ADDED")
         if before:
