@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from azsandbox.kubernetes import errors
+from azsandbox.kubernetes.quoting import quoted
 from azsandbox.kubernetes.request import GroupVersionKind, Object
 from azsandbox.kubernetes.schema import definitions as d
 from azsandbox.kubernetes.schema import json_text, values, yaml_text
 from azsandbox.kubernetes.schema.definitions import Definitions, Field, Type
-from azsandbox.kubernetes.validation.errors import quoted
 
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 MAX_STRICT_ERRORS = 100  # of sigs.k8s.io/json
