@@ -124,7 +124,7 @@ async def differences(
         try:
             found.append(await _difference(client, url, obj, ignored))
         except StatusError as error:
-            errors.append(f"{ObjectRef.of(obj)} dry-run failed{_reason(error)}: {error.message}")
+            errors.append(_dry_run_failed(ObjectRef.of(obj), error))
     return found, errors
 
 
@@ -138,8 +138,14 @@ async def _take_over(client: KubeClient, url: str, others: tuple[str, ...]) -> N
         raise DriftFailed(f"failed to clean-up disallowed field managers: {error.message}") from None
 
 
-def _reason(error: StatusError) -> str:
-    return f" ({error.reason})" if error.reason else ""
+def _dry_run_failed(who: ObjectRef, error: StatusError) -> str:
+    """Why an object could not be applied without effect (fluxcd/pkg/ssa/errors)."""
+    if error.reason == "NotFound":
+        return f"{who} {'not found' if who.namespace else 'namespace not specified'}: {error.message}"
+    causes = (error.details or {}).get("causes") or []
+    conflict = any(cause.get("reason") == "FieldManagerConflict" for cause in causes)
+    reason = "FieldManagerConflict" if conflict else error.reason
+    return f"{who} dry-run failed{f' ({reason})' if reason else ''}: {error.message}"
 
 
 async def _difference(client: KubeClient, url: str, obj: Object, ignored: list[str]) -> Difference:

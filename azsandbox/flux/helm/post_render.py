@@ -149,7 +149,7 @@ def _merged(files: dict[str, str]) -> list[Object]:
             continue
         for text in manifests.split(files[path]):
             try:
-                values = kyaml.read_all(text)
+                values = _unwrapped(kyaml.read_all(text))
             except MalformedYaml as error:
                 raise MalformedYaml(f"parsing {path}: {error}") from None
             for value in values:
@@ -163,6 +163,14 @@ def _merged(files: dict[str, str]) -> list[Object]:
                 metadata["annotations"] = {**(metadata.get("annotations") or {}), FILE: path}
                 documents.append(value)
     return documents
+
+
+def _unwrapped(values: list[Any]) -> list[Any]:
+    """The items of a list that is a document of its own."""
+    if len(values) == 1 and isinstance(values[0], dict) and values[0].get("kind") in ("List", "ResourceList"):
+        items = values[0].get("items")
+        return items if isinstance(items, list) else values
+    return values
 
 
 async def _run(obj: Object, documents: list[Object]) -> list[Object]:
