@@ -14,11 +14,14 @@ from azsandbox.flux.status import StatusWriter
 
 
 class Failed(Exception):
-    """A reconciliation that failed, and is tried again after the retry interval."""
+    """A reconciliation that failed, and is tried again after the retry interval.
 
-    def __init__(self, reason: str, message: str) -> None:
+    `event` is what its event says, where that is not the message of the condition.
+    """
+
+    def __init__(self, reason: str, message: str, event: str = "") -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.event = reason, event or message
 
 
 class Stalled(Exception):

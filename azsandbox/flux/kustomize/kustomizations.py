@@ -142,8 +142,8 @@ class Kustomizations(FluxReconciler):
         conditions.mark(obj, READY, "False", error.reason, str(error))
         took = go_duration(time.monotonic() - attempt.begun)
         text = f"Reconciliation failed after {took}, next try in {go_duration(again)}"
-        self.log(obj, text, "error", revision=attempt.revision, error=str(error))
-        await self._event(obj, WARNING, str(error), attempt.revision, attempt.origin)
+        self.log(obj, text, "error", revision=attempt.revision, error=error.event)
+        await self._event(obj, WARNING, error.event, attempt.revision, attempt.origin)
         return again
 
     async def _stalled(self, obj: Object, attempt: Attempt | None, error: Stalled) -> float:
@@ -304,7 +304,7 @@ class Kustomizations(FluxReconciler):
         try:
             return await access.access_for(self.own, obj, self.settings.default_account, self.flux.outbound)
         except access.AccessError as error:
-            raise Failed("ReconciliationFailed", str(error)) from None
+            raise Failed("ReconciliationFailed", str(error), f"failed to build kube client: {error}") from None
         except access.NotSupported as error:
             raise Stalled(NOT_SUPPORTED, str(error)) from None
 
@@ -381,7 +381,21 @@ class Kustomizations(FluxReconciler):
     # --- the end of a Kustomization
 
     async def finalize(self, obj: Object) -> None:
-        """Deletes what it applied, as its deletion policy says. What raises is tried again."""
+        """Deletes what it applied, as its deletion policy says. What raises is tried again.
+
+        One that was ready says here too that a reconciliation is finished, as Flux does.
+        """
+        begun = time.monotonic()
+        try:
+            await self._clear(obj)
+        except Exception:
+            await self._finish(obj, self._writer(obj))
+            raise
+        finally:
+            if conditions.is_true(obj, READY) and not obj["spec"].get("suspend"):
+                await self._finished(obj, begun)
+
+    async def _clear(self, obj: Object) -> None:
         spec, metadata, status = obj["spec"], obj["metadata"], obj.get("status") or {}
         revision, origin = status.get("lastAppliedRevision", ""), status.get("lastAppliedOriginRevision", "")
         entries = inventory.read(status)

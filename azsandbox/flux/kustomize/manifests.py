@@ -7,9 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from azsandbox.controllers.client import Object, Objects
+from azsandbox.flux import go_json
 from azsandbox.kubernetes.schema import yaml_text
 
 _SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+
+
+class UnreadableObject(ValueError):
+    """A document that Flux does not read as an object; the message is Flux's."""
 
 
 def documents(text: str) -> list[str]:
@@ -23,11 +28,18 @@ def parse(document: str) -> Any:
 
 
 def read_objects(values: list[Any]) -> Objects:
-    """The objects in parsed documents: lists are what they hold, and what is no object of Kubernetes is left out."""
+    """The objects in parsed documents: lists are what they hold, and what is no object of Kubernetes is left out.
+
+    Raises UnreadableObject for an apiVersion that is none: such an object has no kind to Flux.
+    """
     found: Objects = []
     for value in values:
         if not isinstance(value, dict):
             continue
+        if str(value.get("apiVersion")).count("/") > 1:
+            body = go_json.write(go_json.in_order(value))
+            text = f"error unmarshaling JSON: while decoding JSON: Object 'Kind' is missing in '{body}'"
+            raise UnreadableObject(text)
         if isinstance(value.get("items"), list):
             found += [item for item in value["items"] if isinstance(item, dict)]
         elif is_object(value) and not is_kustomization(value):

@@ -15,7 +15,7 @@ from azsandbox.flux.kustomize import decryption, substitution
 from azsandbox.flux.kustomize.build import Builder, BuildError
 from azsandbox.flux.kustomize.generator import BadKustomization, Generated, generate
 from azsandbox.flux.kustomize.manifest_files import Heads
-from azsandbox.flux.kustomize.manifests import KnownDocuments, is_object, parse
+from azsandbox.flux.kustomize.manifests import KnownDocuments, UnreadableObject, is_object, parse
 from azsandbox.flux.kustomize.prepared import Manifest, Preparation, owner_labels
 from azsandbox.flux.kustomize.settings import Settings, timeout
 from azsandbox.flux.kustomize.tree import Tree
@@ -127,7 +127,10 @@ class Overlays:
             documents, values = await self._substituted(obj, kept, documents, values)
         digest = hashlib.sha256("---\n".join(documents).encode()).hexdigest()
         labels = owner_labels(obj["metadata"]["name"], obj["metadata"]["namespace"])
-        manifests = await asyncio.to_thread(kept.preparation.manifests, values, labels, spec.get("commonMetadata"))
+        try:
+            manifests = await asyncio.to_thread(kept.preparation.manifests, values, labels, spec.get("commonMetadata"))
+        except UnreadableObject as error:
+            raise BuildFailed(str(error)) from None
         return Built(manifests, f"sha256:{digest}")
 
     async def _substituted(

@@ -62,12 +62,17 @@ def owner_labels(name: str, namespace: str) -> dict[str, str]:
 
 
 def _labelled(obj: Object, labels: dict[str, str], common: Object | None) -> Object:
-    own = obj["metadata"].get("labels")
-    found = {**(own if isinstance(own, dict) else {}), **labels, **((common or {}).get("labels") or {})}
+    found = {**_texts(obj["metadata"].get("labels")), **labels, **((common or {}).get("labels") or {})}
     metadata = {**obj["metadata"], "labels": found}
     if common and common.get("annotations"):
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), **common["annotations"]}
+        metadata["annotations"] = {**_texts(metadata.get("annotations")), **common["annotations"]}
     return _without_ca_bundle({**obj, "metadata": metadata})
+
+
+def _texts(value: Any) -> Object:
+    """Labels or annotations as Flux reads them: with one that is no text among them there are none."""
+    is_read = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+    return value if is_read else {}
 
 
 def _without_ca_bundle(obj: Object) -> Object:

@@ -49,7 +49,12 @@ class Triggers:
         return changed
 
     def _dependency_changed(self, event: str, obj: Object, old: Object | None) -> None:
-        """Those that wait for a Kustomization go on soon after it is ready; Flux looks again every half a minute."""
+        """Those that wait for a Kustomization look again when it comes, and soon after it is ready.
+
+        Flux looks again every half a minute, and takes its time for the first look.
+        """
+        if event == "ADDED":
+            self._queue(dependencies.waiting_for(obj, self.objects.list()), obj)
         if dependencies.has_settled(obj, old):
             waiting = [key_of(other) for other in dependencies.waiting_for(obj, self.objects.list())]
             if waiting:

@@ -423,3 +423,57 @@ async def test_an_account_that_may_no_longer_apply_is_refused_also_for_what_did_
     await fleet.client.delete(path(group, "clusterrolebindings", "", "deployer"))
     await fleet.push({name: text for name, text in files.items() if name != "c7.yaml"})
     assert "(Forbidden)" in await fleet.not_ready("ReconciliationFailed")
+
+
+async def test_the_end_of_a_ready_kustomization_is_told_as_a_reconciliation(fleet: Fleet) -> None:
+    await fleet.push({"a.yaml": config_map("a")})
+    await fleet.create()
+    await fleet.ready()
+    before = await _finished(fleet)
+    await fleet.client.delete(fleet.url())
+    await until(lambda: fleet.client.find(fleet.url()), lambda obj: obj is None)
+    assert await until(lambda: _finished(fleet), lambda count: count > before) == before + 1
+
+
+async def _finished(fleet: Fleet) -> int:
+    found = [event for event in await fleet.events() if event["message"].startswith("Reconciliation finished in")]
+    return sum(event.get("count", 1) for event in found)
+
+
+async def test_labels_with_one_that_is_no_text_are_none_to_flux(fleet: Fleet) -> None:
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+    obj["metadata"] |= {"labels": {"mine": "x", "wrong": True}}  # type: ignore[operator]
+    await fleet.push({"a.yaml": json.dumps(obj)})
+    await fleet.create()
+    await fleet.ready()
+    labels = (await fleet.config_map("a") or {})["metadata"]["labels"]
+    assert labels == {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "default"}
+
+
+async def test_an_object_of_no_api_version_has_no_kind_to_flux(fleet: Fleet) -> None:
+    obj = {"apiVersion": "a/b/c", "kind": "Widget", "metadata": {"namespace": "default", "name": "a"}}
+    await fleet.push({"a.yaml": json.dumps(obj)})
+    await fleet.create()
+    body = '{"apiVersion":"a/b/c","kind":"Widget","metadata":{"name":"a","namespace":"default"}}'
+    expected = f"error unmarshaling JSON: while decoding JSON: Object 'Kind' is missing in '{body}'"
+    assert await fleet.not_ready("BuildFailed") == expected
+
+
+async def test_the_event_of_a_kubeconfig_that_leads_nowhere_says_what_it_was_for(fleet: Fleet) -> None:
+    await fleet.push({"a.yaml": config_map("a")})
+    secret = {"metadata": {"name": "remote"}, "stringData": {"other": "x"}}
+    await fleet.client.create(path("v1", "secrets", "default"), secret)
+    await fleet.create(kubeConfig={"secretRef": {"name": "remote"}})
+    message = await fleet.not_ready("ReconciliationFailed")
+    assert message == "KubeConfig secret 'default/remote' does not contain a 'value' key with a kubeconfig"
+    events = await until(fleet.events, lambda found: any(event["type"] == "Warning" for event in found))
+    assert {e["message"] for e in events if e["type"] == "Warning"} == {f"failed to build kube client: {message}"}
+
+
+async def test_what_waits_for_one_that_was_missing_looks_again_when_that_comes(fleet: Fleet) -> None:
+    await fleet.push({"a.yaml": config_map("a")})
+    await fleet.create("one", dependsOn=[{"name": "two"}])
+    assert "not found" in await fleet.not_ready("DependencyNotReady", "one")
+    await fleet.create("two", dependsOn=[{"name": "one"}])
+    text = "dependency 'default/two' is not ready"
+    await fleet.until(lambda obj: condition(obj, "Ready")["message"] == text, "one")
