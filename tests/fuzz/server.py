@@ -20,6 +20,7 @@ KNOWN = (
     "strconv.ParseUint",
     "failed to create typed patch object",
     "failed to create manager",
+    "failed to convert new object",
     "target.name: Required value",  # of a binding
     "target.kind: Unsupported value",
     "This pod has more than one PodDisruptionBudget",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import errors
@@ -47,7 +48,7 @@ def apply_request(server: ApiServer, request: Request, resource: Resource, old: 
         try:
             obj = convert(type_, merged)[0]
         except DecodeError as error:
-            raise errors.plain_500(str(error)) from None
+            raise errors.plain_500(_not_converted(resource, merged, str(error))) from None
     obj = {**head, **obj, **head}
     if resource.kind == "Secret" and not resource.group:
         obj = with_string_data(obj)
@@ -78,3 +79,19 @@ def read_configuration(request: Request) -> Object:
             raise errors.bad_request(f"error strict decoding YAML: {text}")
         request.warnings += yaml_text.warnings(text)
     return value
+
+
+def _not_converted(resource: Resource, merged: Object, problem: str) -> str:
+    """Why an applied object is none of its type, in the words of the converter from unstructured objects."""
+    kind = f"{resource.group}/{resource.version}, Kind={resource.kind}"
+    metadata = merged.get("metadata") or {}
+    whose = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
+    number = re.match(r"json: cannot unmarshal number \S+ into .* of type (\w+)$", problem)
+    if number:
+        problem = f"cannot convert float64 to {number.group(1)}"
+    elif problem.startswith("illegal base64"):
+        problem = f"error decoding from json: {problem}"
+    return (
+        f"failed to convert new object ({whose}; {kind}) to proper version: unable to convert unstructured object to "
+        f"{kind}: {problem}"
+    )
