@@ -84,9 +84,15 @@ def _explained(error: RuntimeError) -> str:
 
 
 def _re_match(pattern: str, value: str) -> bool:
+    """Whether an expression is found in a value. One that does not parse matches nothing, as in OPA, which goes on."""
     import re2
 
-    return re2.search(pattern, value) is not None
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.search(pattern, value, options) is not None
+    except re2.error:
+        return False
 
 
 # What OPA still had for v0 and the engine has not (OPA docs, "Policy reference", deprecated functions)

@@ -58,6 +58,12 @@ def test_libraries_helpers_and_init_containers_count() -> None:
     assert [answer["msg"] for answer in found] == ["c1"]
 
 
+def test_an_expression_that_does_not_parse_matches_nothing() -> None:
+    policy = RegoPolicy("images", IMAGES, [EXEMPT])
+    found = policy.violations(pod("docker.io/b"), {"pattern": "(["})
+    assert [answer["msg"] for answer in found] == ["c0"]
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [
