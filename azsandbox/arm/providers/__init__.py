@@ -18,6 +18,7 @@ def built_in() -> list[Provider]:
     from azsandbox.arm.providers.network import Network
     from azsandbox.arm.providers.operationalinsights import OperationalInsights
     from azsandbox.arm.providers.resources import Resources
+    from azsandbox.arm.providers.security import Security
 
     return [
         Resources(),
@@ -31,4 +32,5 @@ def built_in() -> list[Provider]:
         ContainerRegistry(),
         ContainerService(),
         KubernetesConfiguration(),
+        Security(),
     ]
