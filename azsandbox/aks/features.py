@@ -32,8 +32,7 @@ def features(properties: dict[str, Any], *, extensions: bool = False) -> set[str
         "file-csi": _on(properties, "storageProfile", "fileCSIDriver", "enabled"),
         "workload-identity": _on(properties, "securityProfile", "workloadIdentity", "enabled"),
         "image-cleaner": _on(properties, "securityProfile", "imageCleaner", "enabled"),
-        "defender": _on(properties, "securityProfile", "defender", "securityMonitoring", "enabled")
-        or _on(properties, "securityProfile", "azureDefender", "enabled"),
+        "defender": _on(properties, "securityProfile", "defender", "securityMonitoring", "enabled"),
         "keda": _on(properties, "workloadAutoScalerProfile", "keda", "enabled"),
         "vpa": _on(properties, "workloadAutoScalerProfile", "verticalPodAutoscaler", "enabled"),
         "prometheus": _on(properties, "azureMonitorProfile", "metrics", "enabled"),

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from azsandbox.aks import facts, versions
+from azsandbox.arm.providers.containerservice import security_profile
 from azsandbox.arm.providers.containerservice.base import known
 from azsandbox.arm.providers.containerservice.errors import (
     VERSION_HELP,
@@ -61,7 +62,14 @@ def sku(sent: Document | None, current: Document | None) -> Document:
 
 
 def accept(
-    name: str, sent: Document, current: Document | None, tier: Document, tenant: str, *, identity: bool
+    name: str,
+    sent: Document,
+    current: Document | None,
+    tier: Document,
+    tenant: str,
+    *,
+    identity: bool,
+    api_version: str,
 ) -> Document:
     """The properties to store for a cluster, agent pools left out. Raises AKS's errors.
 
@@ -122,7 +130,8 @@ def accept(
             "disableLocalAccounts can be set to true only on AAD integration enabled cluster.",
             target="disableLocalAccounts",
         )
-    out["securityProfile"] = own.get("securityProfile") or {}
+    before = (current or {}).get("securityProfile")
+    out["securityProfile"] = security_profile.accept(own.get("securityProfile") or {}, before, api_version)
     on = {"enabled": True}
     storage = {key: dict(on) for key in ("diskCSIDriver", "fileCSIDriver", "snapshotController")}
     out["storageProfile"] = storage | (own.get("storageProfile") or {})

@@ -11,7 +11,7 @@ from azsandbox.aks.converge import bring_up, converge_cluster, take_down
 from azsandbox.arm import errors as arm_errors
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.operations import Work
-from azsandbox.arm.providers.containerservice import cluster_body, networks, pool_body
+from azsandbox.arm.providers.containerservice import cluster_body, networks, pool_body, security_profile
 from azsandbox.arm.providers.containerservice.agent_pools import TYPE as POOL_TYPE
 from azsandbox.arm.providers.containerservice.agent_pools import change_of, pools_of, prepare
 from azsandbox.arm.providers.containerservice.base import CLUSTERS, AksNames, AksType, check_idle, check_running
@@ -56,9 +56,11 @@ class ManagedClusters(ClusterOperations, Credentials, AksType):
         if not sent.get("agentPoolProfiles"):
             raise missing("agentPoolProfiles")
         tenant = call.arm.services.tenant_id
-        own = cluster_body.accept(call.id.name, sent, old, tier, tenant, identity=identity is not None)
+        version, managed = call.api_version, identity is not None
+        own = cluster_body.accept(call.id.name, sent, old, tier, tenant, identity=managed, api_version=version)
         own["nodeResourceGroup"] = self._node_group(call, sent, current, location)
         self._check_workspace(call, own)
+        security_profile.check_workspace(call, own["securityProfile"])
         body: Document = {"location": location, "sku": tier, "kind": "Base", "properties": own}
         pools = self._pools(call, body, sent["agentPoolProfiles"], current)
         all_pools = [p["properties"] for p in pools]
@@ -280,6 +282,7 @@ class ManagedClusters(ClusterOperations, Credentials, AksType):
         shown["agentPoolProfiles"] = pools
         links = shown.get("privateLinkResources") or []
         shown |= properties
+        shown["securityProfile"] = security_profile.present(shown.get("securityProfile") or {}, call.api_version)
         for link in links:
             link["id"] = self.aks_id(link["id"])
         whole["id"] = self.aks_id(whole["id"])

@@ -178,7 +178,9 @@ def duration(left: dt.timedelta) -> str:
 
 def _check_scope(scope: str) -> None:
     if not SUBSCRIPTION.fullmatch(scope):
-        raise errors.not_supported(f"Defender plans of single resources (scope '{scope}'); set that of the subscription")
+        raise errors.not_supported(
+            f"Defender plans of single resources (scope '{scope}'); set that of the subscription"
+        )
 
 
 def _check_known(given: Document) -> None:
