@@ -29,7 +29,7 @@ from labkit.settings import Settings
 if TYPE_CHECKING:
     from labkit.azure.clients import Clients
     from labkit.gitops.gitops import GitOps
-    from labkit.readers import ArmReader, KubernetesReader
+    from labkit.readers import ArmReader, KubernetesReader, LogsReader
     from labkit.reports.model import Report
     from labkit.views.cards import Results
     from labkit.views.diagram import Diagram
@@ -244,6 +244,11 @@ class Lab:
     def _arm_or_none(self) -> ArmReader | None:
         return self._reader if self.subscription_id else None
 
+    def _logs(self) -> LogsReader:
+        from labkit.readers import LogsReader
+
+        return LogsReader()
+
     def kubernetes(self) -> KubernetesReader:
         """Reads of the cluster's API, as it answers them; fetches a kubeconfig if there is none yet."""
         from labkit.readers import KubernetesReader
@@ -421,6 +426,7 @@ class Lab:
             arm=self._arm_or_none(),
             kubernetes=self.kubernetes,
             checkout=self.gitops.checkout.folder,
+            logs=self._logs if self.subscription_id else None,
         )
         return Results(core.run(check, seen) for check in chosen)
 

@@ -1,4 +1,4 @@
-"""Reading Azure Resource Manager and Kubernetes as they answer, page by page; neither class can write.
+"""Reading Azure Resource Manager, Log Analytics and Kubernetes as they answer, page by page; no class can write.
 
 The checks and the views read the wire's own JSON, in which the keys are those of the documentation, whichever
 version of an SDK is installed.
@@ -16,6 +16,8 @@ from labkit.errors import ReadError
 
 ARM_ENDPOINT = "https://management.azure.com"
 ARM_SCOPE = f"{ARM_ENDPOINT}/.default"
+LOGS_ENDPOINT = "https://api.loganalytics.io"
+LOGS_SCOPE = f"{LOGS_ENDPOINT}/.default"
 PAGE = 500
 """Objects that one page of a Kubernetes list holds (what kubectl asks for)."""
 
@@ -40,26 +42,58 @@ class Kubernetes(Protocol):
         """The list at `path`, a page at a time. Raises ReadError."""
 
 
+class Logs(Protocol):
+    """Queries of Log Analytics workspaces."""
+
+    def query(self, workspace: str, text: str) -> list[list[Any]]:
+        """The rows of the first table that the query answers. Raises ReadError."""
+
+
+def _pipeline(credential: Any, endpoint: str, scope: str) -> Any:
+    """The SDK's own pipeline, with its retries and its sign-in for `scope`."""
+    from azure.core import PipelineClient
+    from azure.core.pipeline import policies
+
+    if credential is None:
+        from azure.identity import DefaultAzureCredential
+
+        credential = DefaultAzureCredential()
+    client: Any = PipelineClient(
+        base_url=endpoint,
+        policies=[
+            policies.UserAgentPolicy("labkit"),
+            policies.RetryPolicy(retry_total=3),
+            policies.BearerTokenCredentialPolicy(credential, scope),
+        ],
+    )
+    return client
+
+
+def _asked(client: Any, request: Any) -> dict[str, Any]:
+    """What `request` is answered. Raises ReadError with the service's own refusal."""
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+    try:
+        response = client.send_request(request)
+    except ClientAuthenticationError as error:
+        # The chain's first line says only that it failed; the reasons stand below it, a line a credential.
+        said = " ".join(str(error).split("To mitigate")[0].split())
+        raise ReadError(said, 401, "Unauthenticated", "labkit status, or: az login") from error
+    except AzureError as error:
+        message = f"{request.method} {request.url} was not answered: {error}"
+        raise ReadError(message, 0, "NoAnswer", "labkit status") from error
+    if response.status_code >= 400:
+        raise _arm_error(request.method, request.url, response.status_code, response.text())
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
 class ArmReader:
     """GETs of Azure Resource Manager with the SDK's own pipeline: its retries, its sign-in, its proxy."""
 
     def __init__(self, credential: Any = None, endpoint: str = ARM_ENDPOINT) -> None:
-        from azure.core import PipelineClient
-        from azure.core.pipeline import policies
-
-        if credential is None:
-            from azure.identity import DefaultAzureCredential
-
-            credential = DefaultAzureCredential()
         self._endpoint = endpoint
-        self._client: Any = PipelineClient(
-            base_url=endpoint,
-            policies=[
-                policies.UserAgentPolicy("labkit"),
-                policies.RetryPolicy(retry_total=3),
-                policies.BearerTokenCredentialPolicy(credential, ARM_SCOPE),
-            ],
-        )
+        self._client = _pipeline(credential, endpoint, ARM_SCOPE)
 
     def get(self, path: str, api_version: str) -> dict[str, Any]:
         """The object at `path` (a resource id, or a path below the endpoint)."""
@@ -91,28 +125,42 @@ class ArmReader:
         return f"{self._endpoint}{path}{joint}{urlencode({'api-version': api_version})}"
 
     def _ask(self, url: str, method: str = "GET") -> dict[str, Any]:
-        from azure.core.exceptions import AzureError, ClientAuthenticationError
         from azure.core.rest import HttpRequest
 
-        try:
-            response = self._client.send_request(HttpRequest(method, url))
-        except ClientAuthenticationError as error:
-            # The chain's first line says only that it failed; the reasons stand below it, a line a credential.
-            said = " ".join(str(error).split("To mitigate")[0].split())
-            raise ReadError(said, 401, "Unauthenticated", "labkit status, or: az login") from error
-        except AzureError as error:
-            raise ReadError(f"{method} {url} was not answered: {error}", 0, "NoAnswer", "labkit status") from error
-        if response.status_code >= 400:
-            raise _arm_error(method, url, response.status_code, response.text())
-        answer: dict[str, Any] = response.json()
-        return answer
+        return _asked(self._client, HttpRequest(method, url))
+
+
+class LogsReader:
+    """Queries of Log Analytics workspaces by the public query API, v1; a query changes nothing."""
+
+    def __init__(self, credential: Any = None, endpoint: str = LOGS_ENDPOINT) -> None:
+        self._endpoint = endpoint
+        self._client = _pipeline(credential, endpoint, LOGS_SCOPE)
+
+    def query(self, workspace: str, text: str) -> list[list[Any]]:
+        """The rows of the first table that `text`, in KQL, answers; `workspace` is its customerId.
+
+        Raises ReadError; a table that is not there yet is code SEM0100, the innermost of the service's codes.
+        """
+        from azure.core.rest import HttpRequest
+
+        url = f"{self._endpoint}/v1/workspaces/{workspace}/query"
+        answer = _asked(self._client, HttpRequest("POST", url, json={"query": text}))
+        tables = answer.get("tables") or [{}]
+        return list(tables[0].get("rows") or [])
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
 
 
 def _arm_error(method: str, url: str, status: int, body: str) -> ReadError:
-    """Resource Manager wraps its refusals in `error`, AKS does not."""
+    """Resource Manager wraps its refusals in `error`, AKS does not; Log Analytics says more in each innererror."""
     try:
         said = json.loads(body)
         said = said.get("error") or said
+        while isinstance(said.get("innererror"), dict):
+            said = said["innererror"]
         code, message = str(said.get("code", "")), str(said.get("message", ""))
     except (ValueError, AttributeError):
         code, message = "", body[:200]

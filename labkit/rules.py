@@ -152,3 +152,24 @@ def taint(key: str, value: object) -> None:
     pattern = r"[\w./-]+=[\w.-]*:(NoSchedule|NoExecute|PreferNoSchedule)"
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
         raise SettingsError(key, "a taint such as CriticalAddonsOnly=true:NoSchedule", value)
+
+
+LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+
+def namespace(key: str, value: object) -> None:
+    """A name of a Kubernetes namespace (RFC 1123 label)."""
+    if not isinstance(value, str) or not re.fullmatch(LABEL, value):
+        raise SettingsError(key, "a namespace: up to 63 lower-case letters, digits and hyphens", value)
+
+
+def namespaced(key: str, value: object) -> None:
+    """An object in a namespace, as namespace/name."""
+    if not isinstance(value, str) or not re.fullmatch(rf"{LABEL}/[a-z0-9]([-.a-z0-9]{{0,251}}[a-z0-9])?", value):
+        raise SettingsError(key, "an object as namespace/name", value)
+
+
+def subject(key: str, value: object) -> None:
+    """A subject of a role binding."""
+    if not isinstance(value, str) or not re.fullmatch(rf"(User|Group):.+|ServiceAccount:{LABEL}/.+", value):
+        raise SettingsError(key, "User:NAME, Group:NAME or ServiceAccount:NAMESPACE/NAME", value)

@@ -29,8 +29,11 @@ from labkit.rules import (
     ip_address,
     list_of,
     name,
+    namespace,
+    namespaced,
     one_of,
     region_name,
+    subject,
     surge,
     taint,
     text,
@@ -131,7 +134,19 @@ KEYS: dict[str, Key] = {
             "branch": name("branch"),
         },
     ),
-    **_keys("checks", {"manual_upgrade_process": boolean, "command_invoke_allowed": boolean}),
+    **_keys(
+        "checks",
+        {
+            "manual_upgrade_process": boolean,
+            "command_invoke_allowed": boolean,
+            "defender_plan_optional": boolean,
+            "application_namespaces": list_of(namespace),
+            "cluster_admins": list_of(subject),
+            "allowed_principals": list_of(text),
+            "public_services": list_of(namespaced),
+            "writable_root": list_of(namespaced),
+        },
+    ),
 }
 # A subnet belongs to its network and a repository to its owner: neither needs a name of its own in a class.
 UNDECORATED = ("cluster_subnet", "aci_subnet", "repository")
@@ -230,6 +245,17 @@ class Settings:
     branch: str
     manual_upgrade_process: bool
     command_invoke_allowed: bool
+    defender_plan_optional: bool
+    application_namespaces: list[str]
+    """Namespaces that the applications run in; each has a team that may reach it."""
+    cluster_admins: list[str]
+    """Who else may be cluster-admin: User:NAME, Group:NAME, ServiceAccount:NAMESPACE/NAME."""
+    allowed_principals: list[str]
+    """Object ids of people and applications that may hold a role on the cluster themselves."""
+    public_services: list[str]
+    """Services of type LoadBalancer that are meant to be public, as namespace/name."""
+    writable_root: list[str]
+    """Workloads whose containers may write to their root file system, as namespace/name."""
 
     def __init__(self, values: dict[str, Any] | None = None, path: Path | None = None) -> None:
         """Settings from the tables of a TOML document; a key that is not there has its default.

@@ -112,6 +112,7 @@ def features(evidence: Evidence) -> list[str]:
         "key-vault": is_on(at(properties, "addonProfiles.azureKeyvaultSecretsProvider.enabled")),
         "container-insights": is_on(at(properties, "addonProfiles.omsagent.enabled")),
         "managed-prometheus": is_on(at(properties, "azureMonitorProfile.metrics.enabled")),
+        "defender-sensor": is_on(at(properties, "securityProfile.defender.securityMonitoring.enabled")),
         "virtual-nodes": is_on(at(properties, "addonProfiles.aciConnectorLinux.enabled")),
         "keda": is_on(at(properties, "workloadAutoScalerProfile.keda.enabled")),
         "vertical-autoscaler": is_on(at(properties, "workloadAutoScalerProfile.verticalPodAutoscaler.enabled")),

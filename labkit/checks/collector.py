@@ -3,7 +3,7 @@
 `collect` is the only place where checks meet a network. It reads the sources that it is asked for and those that
 they depend on, keeps of each object the fields that a check looks at, and notes for a source that it could not
 read why: a refusal (401, 403) makes what depends on it unknown, never failed. What a source is stands in
-`cluster_sources` and `gitops_sources`.
+`cluster_sources`, `gitops_sources` and `governance_sources`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from labkit.checks.core import Status, Unread
 from labkit.checks.evidence import LIMIT, Evidence, Object, Problem
 from labkit.checks.lookup import at, same
 from labkit.errors import LabError, ReadError
-from labkit.readers import Arm, Kubernetes
+from labkit.readers import Arm, Kubernetes, Logs
 from labkit.settings import Settings
 
 Reader = Callable[["Collector"], Any]
@@ -27,9 +27,9 @@ Reader = Callable[["Collector"], Any]
 @cache
 def readers() -> Mapping[str, Reader]:
     """Every source that a check may name, and how it is read."""
-    from labkit.checks import cluster_sources, gitops_sources
+    from labkit.checks import cluster_sources, gitops_sources, governance_sources
 
-    return {**cluster_sources.READERS, **gitops_sources.READERS}
+    return {**cluster_sources.READERS, **gitops_sources.READERS, **governance_sources.READERS}
 
 
 def collect(
@@ -40,15 +40,17 @@ def collect(
     arm: Arm | None = None,
     kubernetes: Callable[[], Kubernetes] | None = None,
     checkout: Path | None = None,
+    logs: Callable[[], Logs] | None = None,
     now: datetime | None = None,
 ) -> Evidence:
     """Evidence from `sources` and what they depend on, each read once.
 
     `kubernetes` is called only if a source of the cluster's API is asked for; it may raise LabError, for example
-    when nobody may fetch a kubeconfig. `checkout` is where the learner's repository is. Nothing is raised for a source that cannot be read.
+    when nobody may fetch a kubeconfig. `checkout` is where the learner's repository is; `logs` is called only for a
+    source that queries Log Analytics. Nothing is raised for a source that cannot be read.
     """
     evidence = Evidence(settings, now or datetime.now(UTC), settings.profile, subscription_id)
-    collector = Collector(evidence, arm, kubernetes, checkout)
+    collector = Collector(evidence, arm, kubernetes, checkout, logs)
     for source in sources:
         collector.want(source)
     return evidence
@@ -63,9 +65,11 @@ class Collector:
         arm: Arm | None,
         kubernetes: Callable[[], Kubernetes] | None,
         checkout: Path | None = None,
+        logs: Callable[[], Logs] | None = None,
     ) -> None:
         self.evidence = evidence
         self.checkout = checkout
+        self._logs = logs
         self._arm = arm
         self._kubernetes = kubernetes
         self._client: Kubernetes | None = None
@@ -93,12 +97,21 @@ class Collector:
             )
         return self._arm
 
+    def logs(self) -> Logs:
+        if self._logs is None:
+            raise Unread(Status.UNKNOWN, "this target gives no Log Analytics to query", next_command="labkit use aks")
+        return self._logs()
+
+    def needed(self, source: str) -> Any:
+        """What `source` holds; raises Unread for what depends on it when it was not read."""
+        found = self.want(source)
+        if isinstance(found, Problem):
+            raise Unread(found.status, found.reason, found.object_id, found.next_command)
+        return found
+
     def cluster(self) -> Object:
         """The cluster; raises Unread for what depends on it when there is none."""
-        found = self.want("cluster")
-        if not isinstance(found, Problem):
-            return dict(found)
-        raise Unread(found.status, found.reason, found.object_id, found.next_command)
+        return dict(self.needed("cluster"))
 
     def kubernetes(self) -> Kubernetes:
         """The API server's reader; a cluster that is stopped, or not there, is skipped."""

@@ -95,6 +95,18 @@ class Evidence:
             "aci-subnet": self.settings.aci_subnet,
             "system-pool": self.settings.system_pool.name,
             "user-pool": self.settings.user_pool.name,
+            "cluster-id": self.cluster_id,
+            "group-id": f"/subscriptions/{self.subscription_id}/resourceGroups/{self.settings.resource_group}",
+            "workspace": self.settings.workspace,
+            "audit-group": self.settings.audit_resource_group,
+            "audit-workspace": self.settings.audit_workspace,
+            "audit-workspace-id": workspace_path(
+                self.subscription_id, self.settings.audit_resource_group, self.settings.audit_workspace
+            ),
+            "registry": self.settings.registry,
+            "registry-group": self.settings.registry_resource_group,
+            "registry-id": registry_path(self.subscription_id, self.settings),
+            "namespace": next(iter(self.settings.application_namespaces), "default"),
         }
 
 
@@ -103,6 +115,22 @@ def cluster_path(subscription_id: str, settings: Settings) -> str:
     return (
         f"/subscriptions/{subscription_id}/resourceGroups/{settings.resource_group}"
         f"/providers/Microsoft.ContainerService/managedClusters/{settings.cluster}"
+    )
+
+
+def workspace_path(subscription_id: str, group: str, name: str) -> str:
+    """Resource id of a Log Analytics workspace."""
+    return (
+        f"/subscriptions/{subscription_id}/resourceGroups/{group}"
+        f"/providers/Microsoft.OperationalInsights/workspaces/{name}"
+    )
+
+
+def registry_path(subscription_id: str, settings: Settings) -> str:
+    """Resource id of the lab's container registry."""
+    return (
+        f"/subscriptions/{subscription_id}/resourceGroups/{settings.registry_resource_group}"
+        f"/providers/Microsoft.ContainerRegistry/registries/{settings.registry}"
     )
 
 

@@ -45,3 +45,23 @@ def least_replicas() -> dict[str, int]:
 def flux() -> dict[str, Any]:
     """Releases of Flux and what they are tested with (data/flux.toml)."""
     return _table("flux")
+
+
+def roles(use: str) -> tuple[str, ...]:
+    """GUIDs of the built-in roles for `use`, for example "kubernetes-admin" (data/roles.toml)."""
+    return tuple(_table("roles")["uses"][use])
+
+
+def role_name(guid: str) -> str:
+    """What Azure calls the built-in role `guid`; the GUID itself for another."""
+    return str(_table("roles")["names"].get(guid.lower(), guid))
+
+
+def policies() -> dict[str, Any]:
+    """Policy definitions and initiatives (data/policies.toml)."""
+    return _table("policies")
+
+
+def governance(table: str) -> dict[str, Any]:
+    """A table of data/governance.toml: logs, defender or cluster-admins."""
+    return dict(_table("governance")[table])

@@ -14,6 +14,8 @@ from typing import Any
 
 from labkit.checks.evidence import Evidence, cluster_path
 from labkit.settings import Settings
+from tests.labkit import healthy_governance
+from tests.labkit.healthy_governance import HealthyLogs
 
 SUBSCRIPTION = "00000000-0000-0000-0000-0000000000aa"
 TENANT = "00000000-0000-0000-0000-0000000000bb"
@@ -103,7 +105,23 @@ def cluster() -> dict[str, Any]:
             },
             "autoUpgradeProfile": {"upgradeChannel": "patch", "nodeOSUpgradeChannel": "NodeImage"},
             "oidcIssuerProfile": {"enabled": True, "issuerURL": "https://westeurope.oic.prod-aks.azure.com/t/g/"},
-            "securityProfile": {},
+            "securityProfile": {
+                "defender": {
+                    "logAnalyticsWorkspaceResourceId": healthy_governance.WORKSPACE,
+                    "securityMonitoring": {"enabled": True},
+                }
+            },
+            "addonProfiles": {
+                "omsAgent": {
+                    "enabled": True,
+                    "config": {
+                        "logAnalyticsWorkspaceResourceID": healthy_governance.WORKSPACE,
+                        "useAADAuth": "true",
+                    },
+                },
+                "azurepolicy": {"enabled": True, "config": None},
+            },
+            "azureMonitorProfile": {"metrics": {"enabled": True}},
             "storageProfile": {
                 "diskCSIDriver": {"enabled": True},
                 "fileCSIDriver": {"enabled": True},
@@ -227,6 +245,13 @@ DEPLOYMENTS = {
     "calico-system/calico-typha": 3,
     "calico-system/calico-kube-controllers": 1,
     "tigera-operator/tigera-operator": 1,
+    "kube-system/ama-logs-rs": 1,
+    "kube-system/ama-metrics": 2,
+    "kube-system/ama-metrics-ksm": 1,
+    "kube-system/azure-policy": 1,
+    "kube-system/azure-policy-webhook": 1,
+    "gatekeeper-system/gatekeeper-audit": 1,
+    "gatekeeper-system/gatekeeper-controller": 2,
 }
 DAEMONSETS = (
     "kube-system/azure-cns",
@@ -236,6 +261,9 @@ DAEMONSETS = (
     "kube-system/csi-azurefile-node",
     "kube-system/kube-proxy",
     "calico-system/calico-node",
+    "kube-system/ama-logs",
+    "kube-system/ama-metrics-node",
+    "kube-system/microsoft-defender-collector-ds",
 )
 
 
@@ -317,7 +345,13 @@ def raw_flux_deployments() -> list[dict[str, Any]]:
             "spec": {
                 "template": {
                     "spec": {
-                        "containers": [{"name": "manager", "image": f"{name}:v1.7.4", "args": ["--log-level=info"]}]
+                        "containers": [
+                            {
+                                "name": "manager",
+                                "image": f"mcr.microsoft.com/oss/fluxcd/{name}:v1.7.4",
+                                "args": ["--log-level=info"],
+                            }
+                        ]
                     }
                 }
             },
@@ -437,6 +471,7 @@ class HealthyArm:
                 {"resourceType": "disks", "name": "Standard_LRS", "locationInfo": []},
             ],
         }
+        self.answers |= healthy_governance.arm_answers()
         self.answers[f"{base}{EXTENSIONS}"] = [extension()]
         self.answers[f"{base}{CONFIGURATIONS}"] = [flux_configuration()]
         for name in ("system1", "user1"):
@@ -482,7 +517,8 @@ class HealthyKubernetes:
                 for item in raw_nodes()
             ],
         }
-        self.answers |= raw_flux_objects()
+        self.answers |= raw_flux_objects() | healthy_governance.kubernetes_answers()
+        self.kinds: Any = healthy_governance.constraint_kinds()
         self.answers["/apis/apps/v1/namespaces/flux-system/deployments"] = raw_flux_deployments()
         self.answers["/apis/apiextensions.k8s.io/v1/customresourcedefinitions"] = raw_definitions()
         self.answers["/apis/networking.k8s.io/v1/namespaces/flux-system/networkpolicies"] = [
@@ -494,6 +530,10 @@ class HealthyKubernetes:
                 self.answers[f"/apis/apps/v1/namespaces/{namespace}/{kind}"] = raw_workloads(kind, namespace)
 
     def get(self, path: str, query: Any = None) -> dict[str, Any]:
+        if path.endswith("/constraints.gatekeeper.sh/v1beta1"):
+            if isinstance(self.kinds, Exception):
+                raise self.kinds
+            return {"resources": self.kinds}
         return {"items": self.answers[path]}
 
     def pages(self, path: str) -> Any:
@@ -518,5 +558,6 @@ def evidence(settings: Settings | None = None) -> Evidence:
         arm=HealthyArm(),
         kubernetes=HealthyKubernetes,
         checkout=checkout(),
+        logs=HealthyLogs,
         now=NOW,
     )

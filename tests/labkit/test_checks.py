@@ -10,9 +10,11 @@ from labkit.checks.core import ERAS, SEVERITIES, Status, run
 from labkit.settings import Settings
 from tests.labkit.faults import FAULTS as CLUSTER_FAULTS
 from tests.labkit.gitops_faults import GITOPS_FAULTS
+from tests.labkit.governance_faults import GOVERNANCE_FAULTS
 from tests.labkit.healthy import evidence
+from tests.labkit.policy_faults import POLICY_FAULTS
 
-FAULTS = [*CLUSTER_FAULTS, *GITOPS_FAULTS]
+FAULTS = [*CLUSTER_FAULTS, *GOVERNANCE_FAULTS, *POLICY_FAULTS, *GITOPS_FAULTS]
 IDS = list(catalogue.checks())
 WRONG = (Status.FAIL, Status.WARN)
 
@@ -39,6 +41,8 @@ def test_a_seeded_fault_is_caught(check_id: str, name: str, status: Status, seed
         assert "<" not in result.next_command
     if status in (Status.SKIP, Status.UNKNOWN):
         assert result.reason
+    if status is Status.PASS:
+        assert result.observed
 
 
 @pytest.mark.parametrize("check_id", IDS)
@@ -48,6 +52,10 @@ def test_every_check_has_a_fault_that_it_finds(check_id: str) -> None:
 
 def test_the_part_one_catalogue_is_whole() -> None:
     assert len([check_id for check_id in IDS if check_id.startswith("cluster.")]) == 33
+
+
+def test_the_part_two_catalogue_is_whole() -> None:
+    assert len([check_id for check_id in IDS if check_id.startswith("governance.")]) == 22
 
 
 def test_the_part_three_catalogue_is_whole() -> None:
@@ -90,6 +98,9 @@ def test_a_stock_cluster_scores_as_the_catalogue_says() -> None:
     }
     properties["agentPoolProfiles"] = [pool]
     seen.sources["maintenance"] = []
+    properties["securityProfile"] = {}
+    for key in ("addonProfiles", "azureMonitorProfile"):
+        del properties[key]
     expected = {
         Status.PASS: "provisioning-state managed-identity network-plugin network-plugin-mode node-os-upgrade "
         "system-pool-count retired-features",
@@ -102,6 +113,8 @@ def test_a_stock_cluster_scores_as_the_catalogue_says() -> None:
     for status, names in expected.items():
         for name in names.split():
             assert run(catalogue.checks()[f"cluster.{name}"], seen).status is status, name
+    for name in ("container-insights", "managed-prometheus", "defender-sensor", "policy-addon"):
+        assert run(catalogue.checks()[f"governance.{name}"], seen).status is Status.FAIL, name
 
 
 def test_keys_in_another_case_are_read_all_the_same() -> None:

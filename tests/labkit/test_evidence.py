@@ -11,13 +11,19 @@ from labkit.checks.collector import collect
 from labkit.checks.core import Status, run
 from labkit.errors import KubeconfigError, ReadError
 from labkit.settings import Settings
-from tests.labkit.healthy import NOW, SUBSCRIPTION, HealthyArm, HealthyKubernetes, cluster, raw_node
+from tests.labkit.healthy import NOW, SUBSCRIPTION, HealthyArm, HealthyKubernetes, HealthyLogs, cluster, raw_node
 
 
 def gather(ids: tuple[str, ...], arm: HealthyArm | None, kubernetes: Any = HealthyKubernetes) -> evidence.Evidence:
     checks = catalogue.select(ids)
     return collect(
-        catalogue.sources(checks), Settings(), subscription_id=SUBSCRIPTION, arm=arm, kubernetes=kubernetes, now=NOW
+        catalogue.sources(checks),
+        Settings(),
+        subscription_id=SUBSCRIPTION,
+        arm=arm,
+        kubernetes=kubernetes,
+        logs=HealthyLogs,
+        now=NOW,
     )
 
 
@@ -80,10 +86,15 @@ def test_a_refused_read_of_kubernetes_leaves_what_azure_says() -> None:
     kubernetes = HealthyKubernetes()
     for path in kubernetes.answers:
         kubernetes.answers[path] = ReadError("GET: 403 Forbidden", 403, "Forbidden")
+    kubernetes.kinds = ReadError("GET: 403 Forbidden", 403, "Forbidden")
     seen = gather((), HealthyArm(), lambda: kubernetes)
-    for check_id in ("cluster.nodes-ready", "cluster.system-workloads", "cluster.system-pool-vm-size"):
+    unknown = ("cluster.nodes-ready", "cluster.system-workloads", "cluster.system-pool-vm-size")
+    constrained = ("policy-privileged", "policy-compliance", "cluster-admin-bindings", "policy-addon")
+    for check_id in (*unknown, *(f"governance.{name}" for name in constrained)):
         assert judge(check_id, seen) is Status.UNKNOWN
-    for check_id in ("cluster.system-pool-taint", "cluster.network-policy", "cluster.zones", "cluster.node-os"):
+    confirmed = ("cluster.system-pool-taint", "cluster.network-policy", "cluster.zones", "cluster.node-os")
+    monitored = ("container-insights", "managed-prometheus", "defender-sensor", "policy-excluded-namespaces")
+    for check_id in (*confirmed, *(f"governance.{name}" for name in monitored)):
         assert judge(check_id, seen) is Status.PASS
 
 
@@ -103,6 +114,9 @@ def test_a_cluster_that_is_not_there_fails_one_check_and_skips_the_others() -> N
     # The network comes before the cluster, and can be looked at by itself.
     assert found.pop("cluster.vnet") is Status.PASS
     assert found.pop("cluster.aci-subnet") is Status.PASS
+    # So do workspaces, the registry and what the subscription pays for.
+    for name in ("log-workspace", "acr-admin-user", "acr-anonymous-pull", "acr-network", "defender-plan"):
+        assert found.pop(f"governance.{name}") is Status.PASS
     assert set(found.values()) == {Status.SKIP}
 
 
