@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import AbstractContextManager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from azsandbox.arm import errors
 from azsandbox.arm.access import Access
@@ -15,6 +16,9 @@ from azsandbox.arm.pipeline import Pipeline
 from azsandbox.arm.provider import Provider, Services
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Resources
+
+if TYPE_CHECKING:
+    from azsandbox.arm.policy.in_force import InForce
 
 
 class Arm:
@@ -38,6 +42,13 @@ class Arm:
         self._task: asyncio.Task[None] | None = None
         for provider in self.providers.values():
             provider.prepare(self)
+
+    @cached_property
+    def policies(self) -> InForce:
+        """Azure Policy's answers about what holds. Made when first asked for."""
+        from azsandbox.arm.policy.in_force import InForce
+
+        return InForce(self)
 
     def provider(self, namespace: str) -> Provider | None:
         """The provider of a namespace, if the sandbox has it."""

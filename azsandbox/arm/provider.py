@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from azsandbox.arm.access import Access
     from azsandbox.arm.facts import Facts
     from azsandbox.arm.operations import Operations
+    from azsandbox.arm.policy.in_force import InForce
     from azsandbox.arm.resource_type import ResourceType
     from azsandbox.arm.resources import Resources
 
@@ -86,6 +87,8 @@ class Arm(Protocol):
     access: Access
     facts: Facts
 
+    @property
+    def policies(self) -> InForce: ...
     @property
     def providers(self) -> dict[str, Provider]: ...
     def provider(self, namespace: str) -> Provider | None: ...

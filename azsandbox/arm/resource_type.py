@@ -36,6 +36,7 @@ class ResourceType:
     etags = False  # answers carry `etag`
     patch_merges = False  # PATCH may change properties (JSON merge); else tags only
     post_verb = "action"  # of the action that a POST to the collection needs
+    read_actions: tuple[str, ...] = ()  # actions (in lower case) that only read, and need …/{name}/read
     removal_rank = 50  # in a resource group's deletion lower goes first
     zonal = False  # offered in availability zones
 

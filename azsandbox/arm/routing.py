@@ -27,11 +27,14 @@ async def answer(call: Call) -> Answer:
         raise errors.not_supported(f"{call.method} of '{call.path}'")
     if target is None or not target.types:
         raise errors.gateway(404, "InvalidResourceType", f"The resource path '{call.path}' could not be found.")
+    if target.scope.lower().startswith("/providers/microsoft.management/managementgroups/"):
+        raise errors.not_supported("management groups")
     resolve(call, target)
     assert call.target is not None and call.resource_type is not None
     type_, target = call.resource_type, call.target
     name = call.action
-    verb = f"{name}/action" if name else VERBS.get(call.method, type_.post_verb)
+    kind = "read" if name.lower() in type_.read_actions else "action"
+    verb = f"{name}/{kind}" if name else VERBS.get(call.method, type_.post_verb)
     authorize(call, f"{type_.full_name}/{verb}", target.access_scope)
     _check_registered(call)
     _check_group(call)
@@ -65,6 +68,10 @@ async def dispatch(call: Call, type_: ResourceType, name: str) -> Answer:
     }.get(call.method)
     if handler is None:
         raise errors.method_not_allowed(call.method, type_.full_name)
+    if call.method in ("PUT", "PATCH") and call.arm.policies.any():
+        from azsandbox.arm.policy import enforcement
+
+        enforcement.apply(call)
     answer = await handler(call)
     return Answer(204, None, answer.headers) if call.method == "HEAD" and answer.status == 200 else answer
 

@@ -24,7 +24,7 @@ VNET = "~/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet"
         ("~/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/x", "2024-07-01", 404, "ResourceNotFound"),
         ("~/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/x/subnets/s", "2024-07-01", 404, "ParentResourceNotFound"),
         ("~/resourceGroups/rg/providers/Microsoft.Network/azureFirewalls/f", "2024-07-01", 501, "NotSupportedInSandbox"),
-        ("~/providers/Microsoft.Authorization/policyDefinitions", "2025-03-01", 501, "NotSupportedInSandbox"),
+        ("~/providers/Microsoft.Authorization/variables", "2024-12-01-preview", 501, "NotSupportedInSandbox"),
     ],
 )  # fmt: skip
 async def test_an_address_that_cannot_be_served_is_refused_as_azure_does(

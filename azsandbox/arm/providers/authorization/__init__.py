@@ -1,4 +1,4 @@
-"""Microsoft.Authorization: role definitions, role assignments, permissions and locks."""
+"""Microsoft.Authorization: role definitions, role assignments, permissions, locks, and policy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from azsandbox.arm.providers.authorization.assignments import RoleAssignments, a
 from azsandbox.arm.providers.authorization.definitions import RoleDefinitions
 from azsandbox.arm.providers.authorization.locks import Locks
 from azsandbox.arm.providers.authorization.permissions import Permissions
+from azsandbox.arm.providers.authorization.policy_assignments import PolicyAssignments
+from azsandbox.arm.providers.authorization.policy_definitions import (
+    PolicyDefinitions,
+    PolicyDefinitionVersions,
+    PolicySetDefinitions,
+    PolicySetDefinitionVersions,
+)
+from azsandbox.arm.providers.authorization.policy_exemptions import PolicyExemptions
+from azsandbox.arm.resource_type import ResourceType
 
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
@@ -27,7 +36,7 @@ class Authorization(Provider):
     namespace = "Microsoft.Authorization"
 
     def __init__(self) -> None:
-        super().__init__([RoleAssignments(), RoleDefinitions(), Permissions(), Locks()])
+        super().__init__([RoleAssignments(), RoleDefinitions(), Permissions(), Locks(), *_policy()])
 
     def prepare(self, arm: Arm) -> None:
         """Makes the sandbox's owners Owner of the subscription."""
@@ -38,3 +47,14 @@ class Authorization(Provider):
                 name = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{scope}/{owner}"))
                 stored = assignment(arm, scope.extension(self.namespace, "roleAssignments", name), OWNER, owner, "User")
                 arm.resources.put(stored)
+
+
+def _policy() -> list[ResourceType]:
+    return [
+        PolicyDefinitions(),
+        PolicyDefinitionVersions(),
+        PolicySetDefinitions(),
+        PolicySetDefinitionVersions(),
+        PolicyAssignments(),
+        PolicyExemptions(),
+    ]
