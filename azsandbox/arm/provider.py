@@ -125,6 +125,31 @@ def action(name: str) -> Callable[[Any], Any]:
     return mark
 
 
+class Types(dict[str, "ResourceType"]):
+    """The types of a provider by their names in lower case; those of `late` are made when one of them is asked for."""
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__()
+        self.provider = provider
+        self.late: dict[str, Callable[[], list[ResourceType]]] = {}
+
+    def take(self, types: list[ResourceType]) -> None:
+        """Adds types."""
+        for type_ in types:
+            type_.provider = self.provider
+            self[type_.name.lower()] = type_
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in self.late
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The type of that name, or `default`."""
+        if not super().__contains__(name) and name in self.late:
+            self.take(self.late[name]())
+            self.late = {n: load for n, load in self.late.items() if not super(Types, self).__contains__(n)}
+        return super().get(name, default)
+
+
 class Provider:
     """A namespace and its types.
 
@@ -135,9 +160,12 @@ class Provider:
     namespace: str = ""
 
     def __init__(self, types: list[ResourceType]) -> None:
-        self.types = {type_.name.lower(): type_ for type_ in types}
-        for type_ in types:
-            type_.provider = self
+        self.types = Types(self)
+        self.types.take(types)
+
+    def late(self, load: Callable[[], list[ResourceType]], *names: str) -> None:
+        """Types that `load` makes, and imports, when one of them is first asked for: the start need not wait for them."""
+        self.types.late |= {name.lower(): load for name in names}
 
     def prepare(self, arm: Arm) -> None:
         """Seeds what exists from the start; called once, when Resource Manager is made. Idempotent."""

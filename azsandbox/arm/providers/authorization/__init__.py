@@ -12,21 +12,21 @@ from azsandbox.arm.providers.authorization.assignments import RoleAssignments, a
 from azsandbox.arm.providers.authorization.definitions import RoleDefinitions
 from azsandbox.arm.providers.authorization.locks import Locks
 from azsandbox.arm.providers.authorization.permissions import Permissions
-from azsandbox.arm.providers.authorization.policy_assignments import PolicyAssignments
-from azsandbox.arm.providers.authorization.policy_definitions import (
-    PolicyDefinitions,
-    PolicyDefinitionVersions,
-    PolicySetDefinitions,
-    PolicySetDefinitionVersions,
-)
-from azsandbox.arm.providers.authorization.policy_exemptions import PolicyExemptions
-from azsandbox.arm.resource_type import ResourceType
 
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
+    from azsandbox.arm.resource_type import ResourceType
 
 __all__ = ["Authorization"]
 
+POLICY = (
+    "policyDefinitions",
+    "policyDefinitions/versions",
+    "policySetDefinitions",
+    "policySetDefinitions/versions",
+    "policyAssignments",
+    "policyExemptions",
+)
 OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 
 
@@ -36,7 +36,8 @@ class Authorization(Provider):
     namespace = "Microsoft.Authorization"
 
     def __init__(self) -> None:
-        super().__init__([RoleAssignments(), RoleDefinitions(), Permissions(), Locks(), *_policy()])
+        super().__init__([RoleAssignments(), RoleDefinitions(), Permissions(), Locks()])
+        self.late(_policy, *POLICY)
 
     def prepare(self, arm: Arm) -> None:
         """Makes the sandbox's owners Owner of the subscription."""
@@ -50,6 +51,15 @@ class Authorization(Provider):
 
 
 def _policy() -> list[ResourceType]:
+    from azsandbox.arm.providers.authorization.policy_assignments import PolicyAssignments
+    from azsandbox.arm.providers.authorization.policy_definitions import (
+        PolicyDefinitions,
+        PolicyDefinitionVersions,
+        PolicySetDefinitions,
+        PolicySetDefinitionVersions,
+    )
+    from azsandbox.arm.providers.authorization.policy_exemptions import PolicyExemptions
+
     return [
         PolicyDefinitions(),
         PolicyDefinitionVersions(),
