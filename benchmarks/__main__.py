@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import api_server, azure, flux, git_host
+from benchmarks import api_server, audit, azure, flux, git_host
 
 
 def main() -> None:
@@ -28,6 +28,8 @@ def main() -> None:
     azure.run(clusters=2 if quick else 5)
     print()
     api_server.run(pods=1000 if quick else 5000, watches=200 if quick else 1000)
+    print()
+    audit.run(requests=500 if quick else 3000)
     print()
     git_host.run(pushes=20 if quick else 100)
     print()

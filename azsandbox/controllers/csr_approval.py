@@ -118,6 +118,7 @@ class CSRCleanerController(Controller):
     """Deletes requests that are over: answered an hour ago, or unanswered for a day."""
 
     name = "certificate-cleaner-controller"
+    account = "certificate-controller"
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)

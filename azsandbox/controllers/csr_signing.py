@@ -98,6 +98,7 @@ class CSRSigningController(Controller):
     """Signs approved requests with the cluster's authority. Without an authority (option `authority`) none is signed."""
 
     name = "csrsigning"
+    account = "certificate-controller"
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)

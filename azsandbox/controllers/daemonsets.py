@@ -50,6 +50,7 @@ class DaemonSetController(Controller):
     """Keeps a pod of each DaemonSet on each node that suits it."""
 
     name = "daemonset-controller"
+    account = "daemon-set-controller"
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)

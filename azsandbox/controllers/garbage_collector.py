@@ -36,6 +36,7 @@ class GarbageCollector(Controller):
     """Follows every resource that can be deleted and deletes what has lost its owners."""
 
     name = "garbage-collector-controller"
+    account = "generic-garbage-collector"
     workers = 8
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[str, Object, Object | None], None]  # event type, object, what it was before
 
+CONTROLLER_MANAGER = "kube-controller-manager"
 FIRST_RETRY, LAST_RETRY = 0.02, 60.0  # seconds
 PAUSE = 0.05  # seconds between two watches: a server that ends them at once must not take the whole event loop
 
@@ -355,15 +356,18 @@ class Writes:
 class Controller:
     """Base of a controller: wire informers in `__init__`, do the work in `reconcile(key)`.
 
-    Subclasses set `name` (also the user agent and so the field manager's name).
+    Subclasses set `name`, and `account` where their service account of kube-system has another name. Those of
+    kube-controller-manager name their account in the user agent, as client-go does for such clients.
     """
 
     name = "controller"
+    account = ""
     workers = 2
-    user_agent = "kube-controller-manager"
+    user_agent = CONTROLLER_MANAGER
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
-        self.client = client.named(self.user_agent)
+        account = f"/system:serviceaccount:kube-system:{self.account or self.name}"
+        self.client = client.named(self.user_agent + (account if self.user_agent == CONTROLLER_MANAGER else ""))
         self.informers = informers
         self.options = options
         self.queue = Queue()

@@ -21,6 +21,7 @@ class NodeIpam(Controller):
     """Gives each node a pod range."""
 
     name = "node-ipam-controller"
+    account = "node-controller"
     workers = 1
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:

@@ -20,6 +20,7 @@ class ServiceAccounts(Controller):
     """Makes the account `default` where it is missing."""
 
     name = "serviceaccount-controller"
+    account = "service-account-controller"
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)

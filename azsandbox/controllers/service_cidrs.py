@@ -30,6 +30,7 @@ class ServiceCidrs(Controller):
     """Puts the finalizer on ranges and says whether they are ready."""
 
     name = "service-cidr-controller"
+    account = "service-cidrs-controller"
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)

@@ -37,6 +37,7 @@ class TaintEviction(Controller):
     """Deletes pods by taints."""
 
     name = "taint-eviction-controller"
+    account = "node-controller"
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
         super().__init__(client, informers, **options)

@@ -32,10 +32,22 @@ def to_request(scope: Scope, body: bytes) -> Request:
         elif name in headers:
             value = f"{headers[name]},{value}"
         headers[name] = value
-    query = parse_query(scope.get("query_string", b"").decode("latin-1"))
+    raw_query = scope.get("query_string", b"").decode("latin-1")
+    query = parse_query(raw_query)
     certificate = scope.get("client_certificate")
     user = certificate if isinstance(certificate, User) else None
-    return Request(scope.get("method", "GET"), scope["path"], query, headers, body, certificate=user)
+    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    client = scope.get("client")
+    return Request(
+        scope.get("method", "GET"),
+        scope["path"],
+        query,
+        headers,
+        body,
+        certificate=user,
+        uri=f"{path}?{raw_query}" if raw_query else path,
+        client=str(client[0]) if client else "",
+    )
 
 
 def parse_query(text: str) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from azsandbox.kubernetes.authz import Decision
     from azsandbox.kubernetes.resources import Resource
 
 Object = dict[str, Any]  # a Kubernetes object, as its JSON
@@ -66,6 +67,11 @@ class Request:
     warnings: list[str] = field(default_factory=list)
     certificate: User | None = None  # whom a verified client certificate names
     socket: Any = None  # the WebSocket of exec, attach and port-forward, where there is one
+    uri: str = ""  # path and query as they came
+    client: str = ""  # the address that it came from; "" for a client in this process
+    decision: Decision | None = None  # what authorization said
+    impersonator: User | None = None  # who asked, where `user` is whom they act as
+    failure: Object | None = None  # the Status that refused it
 
     @classmethod
     def to(
@@ -75,7 +81,7 @@ class Request:
         path, _, query = url.partition("?")
         parsed = urllib.parse.parse_qs(query, keep_blank_values=True)
         lower = {name.lower(): value for name, value in (headers or {}).items()}
-        return cls(method, urllib.parse.unquote(path), parsed, lower, body, user)
+        return cls(method, urllib.parse.unquote(path), parsed, lower, body, user, uri=url)
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

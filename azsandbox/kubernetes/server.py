@@ -18,7 +18,7 @@ from azsandbox.kubernetes.admission.local_services import LocalServices
 from azsandbox.kubernetes.aggregation import Aggregation, Extension
 from azsandbox.kubernetes.allocators import ip_addresses
 from azsandbox.kubernetes.authn import Authentication, impersonated
-from azsandbox.kubernetes.authz import Authorization, Question
+from azsandbox.kubernetes.authz import Authorization, Question, refusal
 from azsandbox.kubernetes.custom import CustomResources
 from azsandbox.kubernetes.discovery import Discovery
 from azsandbox.kubernetes.errors import StatusError
@@ -40,6 +40,7 @@ from azsandbox.kubernetes.warnings import DEPRECATED_RESOURCES
 from azsandbox.store import Bucket
 
 if TYPE_CHECKING:
+    from azsandbox.kubernetes.audit import Auditor
     from azsandbox.kubernetes.subresources.connect import Pods
     from azsandbox.kubernetes.validation.errors import FieldError
 
@@ -89,11 +90,17 @@ class ApiServer:
         self.rows = StoredRows()
         self.recent: dict[tuple[int, str, GroupVersionKind], Object] = {}  # objects of the latest events of watches
         self.pods: Pods | None = None  # answers logs, exec and attach
+        self.audit: Auditor | None = None  # there while somebody listens
 
     # --- the pipeline
 
     async def handle(self, request: Request) -> Response:
         """Answers any request; errors become a Status."""
+        if self.audit is None:
+            return await self._answer(request)
+        return await self.audit.handle(request, self._answer)
+
+    async def _answer(self, request: Request) -> Response:
         try:
             return await self._handle(request)
         except StatusError as error:
@@ -117,9 +124,11 @@ class ApiServer:
         question = Question.of(request)
         acting = impersonated(request, self._may_impersonate(request))
         if acting is not None:
-            request.user = acting
+            request.impersonator, request.user = request.user, acting
             question = Question.of(request)
-        self.authorization.check(question)
+        request.decision = self.authorization.decide(question)
+        if not request.decision.allowed:
+            raise refusal(question, request.decision.reason)
         aggregated = self.aggregation.covers(request.path)
         if aggregated is not None:
             answer = await self.aggregation.answer(aggregated, request)
@@ -187,6 +196,7 @@ class ApiServer:
     def _refused(self, request: Request, error: StatusError) -> Response:
         if error.reason == "" and error.code == 404:
             return nonresource.missing()
+        request.failure = error.status
         try:
             response = answers.respond(request, error.status, error.code)
         except StatusError:

@@ -6,6 +6,7 @@ dates are RFC 1123 text; later ones write ids as asked and dates in ISO 8601.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime as dt
 import hashlib
@@ -24,11 +25,13 @@ from azsandbox.arm.resources import Document, Stored, timestamp
 
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
+    from azsandbox.loganalytics.ingestion import Ingestion
 
 DELETED = "deletedWorkspaces"
 KEPT_DAYS = 14  # that a deleted workspace can be recovered ("Delete and recover Azure Log Analytics workspace")
 OLD_FORM = "2020-10-01"  # the last api-version with lower-case ids and RFC 1123 dates
 SKUS = ("Free", "Standard", "Premium", "PerNode", "PerGB2018", "Standalone", "CapacityReservation", "LACluster")
+EXPIRY, LEAST_EXPIRY = 86_400.0, 60.0  # seconds between two looks for old rows: Azure's, and this machine's at least
 PAID_DAYS = (30, 730)  # retentionInDays of PerGB2018
 
 
@@ -39,6 +42,44 @@ class OperationalInsights(Provider):
 
     def __init__(self) -> None:
         super().__init__([Workspaces(), SharedKeys(), DeletedWorkspaces()])
+        self._ingestion: Ingestion | None = None
+        self._needed = asyncio.Event()
+
+    def ingestion(self, arm: Arm) -> Ingestion:
+        """What takes rows for the workspaces; made when somebody first has some, or asks for some."""
+        if self._ingestion is None:
+            from azsandbox.aks.facts import read
+            from azsandbox.loganalytics.ingestion import Ingestion
+            from azsandbox.loganalytics.rows import Rows
+
+            rows = Rows(arm.services.store._store)
+            latency = float(read("control-plane-logs")["latencySeconds"])
+            self._ingestion = Ingestion(rows, arm.services.clock, latency)
+            self._ingestion.expire(_kept_days(arm))
+            self._needed.set()
+        return self._ingestion
+
+    async def run(self, arm: Arm) -> None:
+        """Writes rows, and forgets old ones."""
+        await self._needed.wait()
+        ingestion = self.ingestion(arm)
+
+        async def expire() -> None:
+            while True:
+                await asyncio.gather(arm.services.clock.sleep(EXPIRY), asyncio.sleep(LEAST_EXPIRY))
+                ingestion.expire(_kept_days(arm))
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ingestion.run(), name="log ingestion")
+            group.create_task(expire(), name="log retention")
+
+
+def _kept_days(arm: Arm) -> dict[str, int]:
+    """Days that each workspace keeps rows, by customer id; those that can be recovered keep theirs too."""
+    bodies = [stored.body for stored in arm.resources.all("Microsoft.OperationalInsights/workspaces")]
+    kept = [orjson.loads(record.value) for record in arm.services.store.list(DELETED)]
+    bodies += [one["body"] for one in kept if not expired(arm, one)]
+    return {body["properties"]["customerId"]: body["properties"]["retentionInDays"] for body in bodies}
 
 
 def _refusal(code: str, message: str, status: int = 400) -> errors.ArmError:
@@ -198,7 +239,11 @@ class Workspaces(ResourceType):
 
     @staticmethod
     def _forget(arm: Arm, stored: Stored, force: bool) -> None:
-        if not force:
+        if force:
+            provider = arm.provider(OperationalInsights.namespace)
+            if isinstance(provider, OperationalInsights):
+                provider.ingestion(arm).rows.forget(stored.properties["customerId"])
+        else:
             value = orjson.dumps({"body": stored.body, "deleted": timestamp(arm.services.clock)})
             arm.services.store.put(DELETED, stored.id.lower(), value)
 

@@ -50,6 +50,7 @@ class PersistentVolumes(Controller):
     """Keys are claims `namespace/name` and volumes `/name`."""
 
     name = "persistentvolume-binder"
+    account = "persistent-volume-binder"
     workers = 1  # two claims must not take the same volume
 
     def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:

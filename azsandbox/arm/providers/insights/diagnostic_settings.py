@@ -23,6 +23,11 @@ def categories(type_: str) -> dict[str, list[str]] | None:
     return next((v for k, v in found.items() if k.lower() == type_.lower()), None)
 
 
+def groups_of(category: str) -> list[str]:
+    """The category groups that a category of logs is in."""
+    return ["audit", "allLogs"] if category.startswith("kube-audit") else ["allLogs"]
+
+
 class DiagnosticSettings(ResourceType):
     """Microsoft.Insights/diagnosticSettings: PUT always answers 200, ids are in lower case up to the provider."""
 
@@ -169,9 +174,7 @@ class Categories(ResourceType):
         out: list[Document] = []
         for kind in ("Metrics", "Logs"):
             for name in known[kind]:
-                groups = ["allLogs"] if kind == "Logs" else []
-                if name.startswith("kube-audit"):
-                    groups = ["audit", *groups]
+                groups = groups_of(name) if kind == "Logs" else []
                 out.append(
                     {
                         "id": f"{resource.id}/providers/microsoft.insights/diagnosticSettingsCategories/{name}",

@@ -1,0 +1,144 @@
+"""One event of audit.k8s.io/v1.
+
+It holds bodies as they came and went. They are decoded when the event is read, which happens in batches, away from the
+request: see `AuditEvent.document`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from azsandbox.kubernetes import protobuf
+from azsandbox.kubernetes.audit.policy import Level
+from azsandbox.kubernetes.authz import Question
+from azsandbox.kubernetes.request import Object, User
+
+RESPONSE_STARTED, RESPONSE_COMPLETE, PANIC = "ResponseStarted", "ResponseComplete", "Panic"
+
+
+def micro_time(moment: dt.datetime) -> str:
+    """RFC 3339 in microseconds, as metav1.MicroTime."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def user_info(user: User) -> Object:
+    """authentication.k8s.io/v1 UserInfo."""
+    found: Object = {"username": user.name, "uid": user.uid, "groups": list(user.groups)}
+    found["extra"] = {key: list(values) for key, values in user.extra.items()}
+    return {key: value for key, value in found.items() if value}
+
+
+def decoded(body: bytes, media: str) -> Any:
+    """What a body holds, in JSON's terms; None for one that is empty or cannot be read."""
+    if not body:
+        return None
+    try:
+        if "protobuf" in media:
+            return protobuf.decode(body)
+        if "yaml" in media:
+            import yaml
+
+            return yaml.safe_load(body)
+        return orjson.loads(body)
+    except Exception:  # what the client sent need not be well formed: it was refused, and is left out here
+        return None
+
+
+@dataclass(slots=True)
+class AuditEvent:
+    """A stage of a request. `user` asked; `impersonated` is whom they acted as."""
+
+    level: Level
+    audit_id: str
+    stage: str
+    uri: str
+    question: Question
+    user: User | None
+    impersonated: User | None
+    source_ips: tuple[str, ...]
+    user_agent: str
+    received: dt.datetime
+    reached: dt.datetime  # this stage
+    code: int
+    failure: Object | None = None  # the Status of a refusal
+    request_body: bytes = b""
+    request_media: str = ""
+    response_body: bytes | Object = b""
+    response_media: str = ""
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verb(self) -> str:
+        return self.question.verb
+
+    def document(self) -> Object:
+        """The event as kube-apiserver writes it, fields in its order."""
+        sent = decoded(self.request_body, self.request_media)
+        answered = self._answered()
+        found: Object = {
+            "kind": "Event",
+            "apiVersion": "audit.k8s.io/v1",
+            "level": self.level.text,
+            "auditID": self.audit_id,
+            "stage": self.stage,
+            "requestURI": self.uri,
+            "verb": self.question.verb,
+            "user": user_info(self.user) if self.user else {},
+        }
+        if self.impersonated:
+            found["impersonatedUser"] = user_info(self.impersonated)
+        if self.source_ips:
+            found["sourceIPs"] = list(self.source_ips)
+        if self.user_agent:
+            found["userAgent"] = self.user_agent
+        reference = self._reference(sent)
+        if reference:
+            found["objectRef"] = reference
+        found["responseStatus"] = self._status(answered)
+        if self.level >= Level.REQUEST and sent is not None:
+            found["requestObject"] = sent
+        if self.level >= Level.REQUEST_RESPONSE and answered is not None and self.stage == RESPONSE_COMPLETE:
+            found["responseObject"] = answered
+        found["requestReceivedTimestamp"] = micro_time(self.received)
+        found["stageTimestamp"] = micro_time(self.reached)
+        if self.annotations:
+            found["annotations"] = self.annotations
+        return found
+
+    def _answered(self) -> Any:
+        if self.failure is not None:
+            return self.failure
+        if isinstance(self.response_body, dict):
+            return self.response_body
+        return decoded(self.response_body, self.response_media or "application/json")
+
+    def _reference(self, sent: Any) -> Object | None:
+        """objectRef: what the path names, and of an object that is created what its body says (audit/request.go)."""
+        question = self.question
+        if question.path or not question.resource:
+            return None
+        metadata = sent.get("metadata") if isinstance(sent, dict) else None
+        metadata = metadata if isinstance(metadata, dict) and question.verb in ("create", "update") else {}
+        found = {
+            "resource": question.resource,
+            "namespace": question.namespace or metadata.get("namespace"),
+            "name": question.name or metadata.get("name"),
+            "uid": metadata.get("uid"),
+            "apiGroup": question.group,
+            "apiVersion": question.version,
+            "resourceVersion": metadata.get("resourceVersion"),
+            "subresource": question.subresource,
+        }
+        return {key: value for key, value in found.items() if value}
+
+    def _status(self, answered: Any) -> Object:
+        """responseStatus: a Status that was answered, without its type; of any other answer the code alone."""
+        if isinstance(answered, dict) and answered.get("kind") == "Status" and answered.get("apiVersion") == "v1":
+            kept = ("metadata", "status", "message", "reason", "details", "code")
+            status = {key: answered[key] for key in kept if key in answered}
+            return {"metadata": {}, **status, "code": self.code}
+        return {"metadata": {}, "code": self.code}

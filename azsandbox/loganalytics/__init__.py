@@ -1,0 +1,8 @@
+"""Log Analytics: rows of workspaces, and queries on them.
+
+tables      the tables that a workspace knows, with their columns
+rows        rows in the sandbox's state, bounded
+ingestion   rows on their way: collected, made in batches, written together
+kql         the query language
+api         the query API at api.loganalytics.io
+"""
