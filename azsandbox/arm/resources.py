@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import functools
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +61,16 @@ class Resources:
 
     def __init__(self, bucket: Bucket, clock: Clock) -> None:
         self.bucket, self._clock = bucket, clock
+        self.changed: list[Callable[[Stored, bool], None]] = []  # told at once of each resource, and whether it is gone
+
+    def seconds(self) -> float:
+        """The time now in seconds of the epoch."""
+        return self._clock.now().timestamp()
+
+    def revision(self, id_: ResourceId | str) -> int:
+        """The revision of a resource, 0 without one; cheaper than to read it."""
+        record = self.bucket.get(COLLECTION, _key(id_))
+        return record.revision if record else 0
 
     def get(self, id_: ResourceId | str) -> Stored | None:
         """The resource, or None."""
@@ -96,15 +107,20 @@ class Resources:
         stored.created = stored.created or now
         record = self.bucket.put(COLLECTION, stored.id.lower(), _dump(stored))
         stored.revision = record.revision
+        self._tell(stored, gone=False)
         return stored
 
     def delete(self, id_: ResourceId | str) -> None:
         """Removes the resource, if it is there, and everything below it."""
         key = _key(id_)
-        for record in self.bucket.list(COLLECTION, key + "/"):
+        own = self.bucket.get(COLLECTION, key)
+        for record in (*self.bucket.list(COLLECTION, key + "/"), *([own] if own else [])):
             self.bucket.delete(COLLECTION, record.key)
-        if self.bucket.get(COLLECTION, key):
-            self.bucket.delete(COLLECTION, key)
+            self._tell(_load(record.value, record.revision), gone=True)
+
+    def _tell(self, stored: Stored, *, gone: bool) -> None:
+        for told in self.changed:
+            told(stored, gone)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -120,6 +136,11 @@ def type_of_key(key: str) -> str:
 def timestamp(clock: Clock) -> str:
     """The time now as Azure writes it, with seven decimals."""
     return clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+
+
+def seconds_of(timestamp: str) -> float:
+    """Seconds of the epoch of a time that `timestamp` wrote; 0 for none."""
+    return dt.datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0
 
 
 def merge(current: Document, patch: Document) -> Document:

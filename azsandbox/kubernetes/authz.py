@@ -182,6 +182,9 @@ class Authorization:
     def __init__(self, server: ApiServer) -> None:
         self.rbac = Rbac(server)
         self.authorizers: list[Authorizer] = [self.rbac]
+        self.unresolved: list[
+            Callable[[], str]
+        ] = []  # what an authorizer says that cannot list its rules; "" of one off
 
     def decide(self, question: Question) -> Decision:
         if "system:masters" in question.user.groups:

@@ -204,9 +204,11 @@ def _self_rules(server: ApiServer, request: Request, review: Object) -> Object:
         else:
             kept = ("verbs", "apiGroups", "resources", "resourceNames")
             resources.append({key: rule[key] for key in kept if rule.get(key)})
+    problems += [text for authorizer in server.authorization.unresolved if (text := authorizer())]
     status: Object = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": bool(problems)}
     if problems:
-        status["evaluationError"] = ", ".join(problems)
+        texts = list(dict.fromkeys(problems))
+        status["evaluationError"] = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     return status
 
 

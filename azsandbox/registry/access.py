@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.arm.access import matches
-from azsandbox.registry.conditions import holds
+from azsandbox.arm.conditions import holds
 from azsandbox.registry.names import Grant
 
 if TYPE_CHECKING:
     from azsandbox.registry.registries import Registries, Registry
 
 _REGISTRY = "Microsoft.ContainerRegistry/registries"
+_REPOSITORY = f"{_REGISTRY}/repositories:name"
 # action of a token → Azure actions of which one is needed
 _ACTIONS = {
     "pull": ("pull/read",),
@@ -136,6 +137,6 @@ class Permissions:
                     if not matches(full, permission.get(kind, [])) or matches(full, permission.get(not_kind, [])):
                         continue
                     condition = assignment.body["properties"].get("condition")
-                    if not condition or holds(condition, full, repository):
+                    if not condition or holds(condition, full, {_REPOSITORY: repository}):
                         return True
         return False
