@@ -50,6 +50,15 @@ class Authority:
         if not self.bundle.exists():
             self._write_bundle()
 
+    def renew(self) -> None:
+        """Another authority in the place of this one: nothing that it signed is worth anything any more."""
+        for file in (*self.folder.iterdir(), self.ca, self.bundle, self._key_file):
+            file.unlink(missing_ok=True)
+        self._key = self._certificate = None
+        self._contexts.clear()
+        self._make()
+        self._write_bundle()
+
     def leaf(self, *names: str) -> Leaf:
         """A certificate for `names` (host names, `*.` names or IP addresses), kept on disk until it nears its end."""
         stem = re.sub(r"[^a-z0-9.-]", "_", "+".join(names).lower())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from azsandbox.aks import facts, workloads
+from azsandbox.aks import admin_groups, facts, workloads
 from azsandbox.aks.features import features
 from azsandbox.arm.resources import Stored
 from azsandbox.controllers.client import KubeClient, path
@@ -60,6 +60,7 @@ async def converge(arm: Any, stored: Stored, client: KubeClient) -> None:
     for manifest in wanted:
         await apply(client, manifest)
     await _prune(client, on)
+    await admin_groups.converge(stored, client)
 
 
 async def apply(client: KubeClient, manifest: Document) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.arm.resources import Stored
@@ -77,11 +76,10 @@ async def delete(arm: Any, stored: Stored) -> None:
 
 
 async def rotate(arm: Any, stored: Stored) -> None:
-    """New certificates and a new administrator's token; kubeconfigs from before no longer work."""
+    """New certificates, of a new authority, and a new administrator's token; kubeconfigs from before no longer work."""
     clusters = arm.services.clusters
     await clusters.stop(key(stored))
-    authority = clusters.authority(key(stored))
-    shutil.rmtree(authority.folder)
+    clusters.authority(key(stored)).renew()
     bucket = clusters._host.state.bucket(f"cluster/{key(stored)}")
     if bucket.get("server/keys", "admin-token"):
         bucket.delete("server/keys", "admin-token")
