@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from azsandbox.certificates import Authority
+from azsandbox.clock import Clock
 from azsandbox.store import Store
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class ClusterHost(Protocol):
     def home(self) -> ClusterHome: ...
     @property
     def authority(self) -> Authority: ...
+    @property
+    def clock(self) -> Clock: ...
     @property
     def proxy_port(self) -> int: ...
 
@@ -99,7 +102,12 @@ class Clusters:
             self._host.state.bucket(f"cluster/{cluster_id}"),
             record["version"],
             all_controllers() if self.controllers is None else self.controllers,
-            {"profile": "kubelet", "flux": FluxRuntime(folder, outbound), **record["options"]},
+            {
+                "profile": "kubelet",
+                "warming_up": self._host.clock.scaled,
+                "flux": FluxRuntime(folder, outbound),
+                **record["options"],
+            },
             authority,
         )
         for configure in self.configure:

@@ -25,6 +25,7 @@ from labkit import targets, waiting
 from labkit.errors import CommandFailed, LabError, ReadError, TargetError, ToolMissing
 from labkit.output import Output
 from labkit.settings import Settings
+from labkit.views import tracebacks
 
 if TYPE_CHECKING:
     from labkit.azure.clients import Clients
@@ -69,6 +70,7 @@ class Lab:
         home = file.resolve().parent
         lab = cls(settings, home, targets.choose(settings, home))
         lab.connect()
+        tracebacks.shorten()
         if not quiet:
             print(f"Lab open on {lab.connection.place}: group {settings.resource_group}, cluster {settings.cluster}.")
         return lab

@@ -189,6 +189,7 @@ def until(question: Question, title: str, *, timeout: float = 600, every: float 
     `timeout` seconds, with the last words.
     """
     started, progress = time.monotonic(), Progress(title)
+    pause = min(every, 0.1)  # on loopback most answers come soon
     while True:
         answer = question()
         elapsed = time.monotonic() - started
@@ -200,4 +201,5 @@ def until(question: Question, title: str, *, timeout: float = 600, every: float 
             progress.finish(False, words, elapsed)
             raise OperationFailed(f"{title}: not after {timeout:.0f} s; last seen: {words}", "labkit status")
         progress.update(words, elapsed)
-        time.sleep(every)
+        time.sleep(pause)
+        pause = min(every, pause * 1.5)

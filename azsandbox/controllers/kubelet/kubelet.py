@@ -2,7 +2,8 @@
 
 Options: `profile` "kwok" (pods ready at once, as with kwok's fast stages) or "kubelet" (the default:
 pulls, probes, restarts); `images`, an ImageSource; `stopped`, a function that says of a node's name
-whether its machine is off, in which case nothing is heard of it; `output` and `ports`, what containers write and where
+whether its machine is off, in which case nothing is heard of it; `warming_up`, a function that gives the seconds that
+containers take for what their probes wait for, of the probes' own; `output` and `ports`, what containers write and where
 they listen whose programs the sandbox acts for.
 """
 
@@ -52,7 +53,7 @@ class Kubelet(Controller):
         self.pods = informers.of("v1", "pods")
         self.references = References(informers.of("v1", "configmaps"), informers.of("v1", "secrets"))
         self.pulls = Pulls(options.get("images") or AssumedImages(), self.references, self.nodes.get)
-        self.lifecycle = Lifecycle(self.pulls, self.references)
+        self.lifecycle = Lifecycle(self.pulls, self.references, options.get("warming_up") or (lambda seconds: seconds))
         self.addresses = PodAddresses()
         self.stopped: Callable[[str], bool] = options.get("stopped") or (lambda name: False)
         self.output: ContainerOutput | None = options.get("output")

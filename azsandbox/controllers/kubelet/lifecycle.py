@@ -49,10 +49,16 @@ class Step:
 
 
 class Lifecycle:
-    """Moves pods on."""
+    """Moves pods on.
 
-    def __init__(self, pulls: Pulls, references: References) -> None:
-        self.pulls, self.references = pulls, references
+    `warming_up` says how long it takes until a container whose probes succeed has come as far as its probes wait for
+    (seconds of the probes → seconds of this machine).
+    """
+
+    def __init__(
+        self, pulls: Pulls, references: References, warming_up: Callable[[float], float] = lambda seconds: seconds
+    ) -> None:
+        self.pulls, self.references, self.warming_up = pulls, references, warming_up
         self._told: dict[tuple[str, str, str], str] = {}  # pod uid, container, what → last text
 
     def forget(self, uid: str) -> None:
@@ -207,6 +213,7 @@ class Lifecycle:
             ("started", probes.started_after(pod, container)),
             ("ready", probes.ready_after(pod, container)),
         ):
+            after = None if after is None else self.warming_up(after)
             status[key] = after is not None and age >= after
             if after is not None and age < after:
                 step.sooner(after - age)

@@ -77,9 +77,12 @@ def version_order(name: str) -> tuple[Any, ...]:
 
 
 def with_status(crd: Object, others: list[Object], now: str) -> Object:
-    """A definition with its names judged against those of its group, and established once they are accepted."""
-    crd = copy.deepcopy(crd)
-    status = crd["status"] = crd.get("status") or {}
+    """A definition with its names judged against those of its group, and established once they are accepted.
+
+    Only what changes is copied: the schemas are long.
+    """
+    status = copy.deepcopy(crd.get("status") or {})
+    crd = {**crd, "metadata": dict(crd["metadata"]), "status": status}
     spec, wanted = crd["spec"], crd["spec"]["names"]
     taken = _taken(crd, others)
     accepted = dict(status.get("acceptedNames") or {})

@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from azsandbox.controllers import metrics
+from azsandbox.controllers.events import timestamp
 from azsandbox.controllers.kubelet import images, probes, pull_secrets
 from azsandbox.controllers.kubelet.addresses import PodAddresses
 from azsandbox.controllers.kubelet.commands import outcome_of
+from azsandbox.controllers.kubelet.lifecycle import Lifecycle
 from azsandbox.controllers.kubelet.pod_conditions import phase_of
+from azsandbox.controllers.kubelet.pulls import Pulls
 from azsandbox.controllers.node_lifecycle import taints_of
 from azsandbox.controllers.taint_eviction import seconds_to_stay
 
@@ -137,6 +141,23 @@ def test_a_probe_fails_if_its_command_surely_does_or_the_pod_says_so() -> None:
     assert probes.ready_after(told, told["spec"]["containers"][0]) == 3.0
     told["metadata"]["annotations"] = {probes.FAILING: "app/readiness"}
     assert probes.ready_after(told, told["spec"]["containers"][0]) is None
+
+
+@pytest.mark.parametrize(("share", "ready"), [(1.0, False), (1 / 200, True)])
+def test_what_probes_wait_for_passes_as_quickly_as_the_clock(share: float, ready: bool) -> None:
+    references: Any = SimpleNamespace(missing_volume=lambda pod: "", missing=lambda *found: "")
+    lives = Lifecycle(Pulls(images.AssumedImages(), references), references, lambda seconds: seconds * share)
+    found = pod("/app", readinessProbe={"httpGet": {"port": 80}, "initialDelaySeconds": 10})
+    now = dt.datetime.now(dt.UTC)
+    state = {"running": {"startedAt": timestamp(now - dt.timedelta(seconds=2))}}
+    container = {"name": "app", "image": "x", "state": state, "restartCount": 0, "ready": False, "started": False}
+    found["metadata"] |= {"namespace": "default"}
+    found["spec"] |= {"nodeName": "n", "restartPolicy": "Always"}
+    found["status"] = {"phase": "Running", "startTime": timestamp(now), "podIP": "10.244.0.9"}
+    found["status"]["containerStatuses"] = [container]
+    step = lives.advance(found, "10.0.0.4", "10.244.0.9", now, lambda: None)
+    assert step.status["containerStatuses"][0]["ready"] is ready
+    assert (step.wake is None) is ready
 
 
 def test_an_init_container_that_succeeded_is_not_started_again() -> None:
