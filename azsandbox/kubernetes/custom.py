@@ -61,6 +61,7 @@ class CustomResources:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._served: dict[str, Resource] = {}
+        self._accepted: dict[str, str] = {}  # definition → its resource version when its names were accepted
         self._terminating: set[str] = set()  # names of definitions that wait for their objects to go
         self._shapes: dict[tuple[str, str, str], Callable[[Object], None] | None] = {}
         server.registry.shape = self.shape_of
@@ -114,16 +115,21 @@ class CustomResources:
         """Judges names, establishes definitions, and puts their resources in the place of those served before."""
         resource = self.server.resource(DEFINITIONS)
         objects = self.server.registry.objects(resource)
+        there = {crd["metadata"]["name"] for crd in objects}
+        self._accepted = {name: version for name, version in self._accepted.items() if name in there}
         for index, crd in enumerate(objects):
-            if crd["metadata"].get("deletionTimestamp"):
-                continue
+            name, version = crd["metadata"]["name"], crd["metadata"]["resourceVersion"]
+            if crd["metadata"].get("deletionTimestamp") or self._accepted.get(name) == version:
+                continue  # what was accepted is not taken back
             judged = crds.with_status(crd, objects, now())
             if judged.get("status") != crd.get("status"):
                 judged["metadata"].pop("managedFields", None)
                 if crd["metadata"].get("managedFields"):
                     judged["metadata"]["managedFields"] = crd["metadata"]["managedFields"]
                 with contextlib.suppress(errors.StatusError):
-                    objects[index] = self.server.registry.replace(resource, judged, crd["metadata"]["resourceVersion"])
+                    objects[index] = self.server.registry.replace(resource, judged, version)
+            if crds.is_accepted(objects[index]):
+                self._accepted[name] = objects[index]["metadata"]["resourceVersion"]
         self._terminating = {crd["metadata"]["name"] for crd in objects if custom_deletion.is_terminating(crd)}
         found: list[Resource] = []
         self._versions.clear()

@@ -11,6 +11,7 @@ from azsandbox.controllers.client import MERGE, KubeClient, Object, path
 from azsandbox.controllers.events import timestamp
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.policy.definitions import GROUP, VERSION, facts
+from azsandbox.policy.exclusions import AUDIT as EXCLUDED
 from azsandbox.policy.gatekeeper import AUDIT, Gatekeeper, action_of
 from azsandbox.policy.matching import Subject
 
@@ -44,6 +45,8 @@ class Audit:
         namespaces = {n["metadata"]["name"]: n for n in await self.client.list(path("v1", "namespaces"))}
         async for kind, version, group, obj in self._objects(constraints):
             metadata = obj["metadata"]
+            if self.gatekeeper.exclusions.exclude(EXCLUDED, obj, kind):
+                continue
             namespace = namespaces.get(metadata.get("namespace", ""))
             subject = Subject(group, kind, obj, None, namespace)
             for violation in self.gatekeeper.judge(subject, _review(group, version, kind, obj, namespace), AUDIT):
@@ -120,5 +123,5 @@ def _review(group: str, version: str, kind: str, obj: Object, namespace: Object 
         "namespace": metadata.get("namespace", ""),
         "operation": "",
         "object": obj,
-        **({"_unstable": {"namespace": namespace}} if namespace else {}),
+        "namespaceObject": namespace,
     }

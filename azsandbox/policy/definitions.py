@@ -40,6 +40,14 @@ def _strings() -> Object:
     return {"type": "array", "items": {"type": "string"}}
 
 
+# A name with a star at its beginning, its end or both (gatekeeper, package wildcard)
+_NAME: Object = {"type": "string", "pattern": r"^\*?[-:a-z0-9]*\*?$"}
+
+
+def _names() -> Object:
+    return {"type": "array", "items": dict(_NAME)}
+
+
 def match_schema() -> Object:
     """The schema of `spec.match`."""
     return {
@@ -49,11 +57,11 @@ def match_schema() -> Object:
                 "type": "array",
                 "items": {"type": "object", "properties": {"apiGroups": _strings(), "kinds": _strings()}},
             },
-            "namespaces": _strings(),
-            "excludedNamespaces": _strings(),
+            "namespaces": _names(),
+            "excludedNamespaces": _names(),
             "labelSelector": _selector(),
             "namespaceSelector": _selector(),
-            "name": {"type": "string"},
+            "name": dict(_NAME),
             "scope": {"type": "string"},
             "source": {"type": "string", "enum": ["All", "Generated", "Original"]},
         },

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from azsandbox.controllers.client import Object
-from azsandbox.policy.matching import Subject, like, matches
+from azsandbox.policy.exclusions import Exclusions
+from azsandbox.policy.inventory import Inventory
+from azsandbox.policy.matching import Subject, matches
 from azsandbox.policy.rego import Policy, RegoError
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,8 @@ class Violation:
 
     constraint: str  # its name
     kind: str
-    actions: tuple[str, ...]  # deny, warn, dryrun
+    action: str  # of the constraint: deny, warn, dryrun, scoped
+    actions: tuple[str, ...]  # what is to be done here: deny, warn, dryrun
     message: str
 
     @property
@@ -38,7 +41,8 @@ class Gatekeeper:
 
     policies: dict[str, Policy] = field(default_factory=dict)
     constraints: dict[str, dict[str, Object]] = field(default_factory=dict)
-    exempt: tuple[str, ...] = ()  # namespaces, with `*`, that a Config leaves out of the webhook
+    inventory: Inventory = field(default_factory=Inventory)
+    exclusions: Exclusions = field(default_factory=Exclusions)
 
     def put(self, constraint: Object) -> None:
         """Takes a constraint in, or its newer version."""
@@ -49,9 +53,9 @@ class Gatekeeper:
         self.constraints.get(kind, {}).pop(name, None)
 
     def judge(self, subject: Subject, review: dict[str, Any], point: str) -> list[Violation]:
-        """What the constraints that act at an enforcement point have against an object, sorted."""
+        """What the constraints that act at an enforcement point have against an object, sorted as Gatekeeper does."""
         found = [v for constraint in self._about(subject) for v in self._violations(constraint, review, point)]
-        return sorted(found, key=lambda violation: (violation.constraint, violation.message))
+        return sorted(found, key=lambda violation: (violation.action, violation.message))
 
     def _about(self, subject: Subject) -> Iterator[Object]:
         for kind, constraints in self.constraints.items():
@@ -66,16 +70,12 @@ class Gatekeeper:
             return
         spec, name = constraint.get("spec") or {}, constraint["metadata"]["name"]
         try:
-            answers = self.policies[constraint["kind"]].violations(review, spec.get("parameters") or {})
+            answers = self.policies[constraint["kind"]].violations(review, spec.get("parameters") or {}, self.inventory)
         except RegoError as error:
             log.info("constraint %s %s: %s", constraint["kind"], name, error)
-            answers = [{"msg": f"unable to evaluate: {error}"}]
+            answers = [{"msg": str(error)}]
         for answer in answers:
-            yield Violation(name, constraint["kind"], actions, str(answer["msg"]))
-
-    def is_exempt(self, namespace: str) -> bool:
-        """Whether a Config leaves a namespace out."""
-        return any(like(pattern, namespace) for pattern in self.exempt)
+            yield Violation(name, constraint["kind"], action_of(constraint), actions, str(answer["msg"]))
 
 
 def action_of(constraint: Object) -> str:

@@ -12,6 +12,7 @@ from azsandbox.policy.audit import Audit
 from azsandbox.policy.constraints import Constraints
 from azsandbox.policy.definitions import facts
 from azsandbox.policy.gatekeeper import Gatekeeper
+from azsandbox.policy.inventory import Sync
 from azsandbox.policy.pods import GatekeeperPods, operations_of
 from azsandbox.policy.templates import ConstraintTemplates
 from azsandbox.policy.webhook import Webhook
@@ -38,6 +39,9 @@ class GatekeeperProcess:
         }
         kinds: list[type[Controller]] = [ConstraintTemplates, Constraints]
         self.tasks = [asyncio.create_task(kind(self.client, self.informers, **shared).run()) for kind in kinds]
+        known = {"inventory": self.gatekeeper.inventory, "exclusions": self.gatekeeper.exclusions}
+        sync = Sync(self.client, **{**options, **known, "namespace": namespace})
+        self.tasks.append(asyncio.create_task(sync.run()))
         self._auditing: asyncio.Task[None] | None = None
 
     async def _namespace(self, name: str) -> Object | None:

@@ -14,6 +14,7 @@ import orjson
 
 _PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"]+)", re.MULTILINE)
 _RULE = re.compile(r"^\s*violation\b", re.MULTILINE)
+_INVENTORY = re.compile(r"\bdata\.inventory\b")
 _LIBRARY = re.compile(r"lib(\.|$)")
 _PLACE = re.compile(r"-->\s*(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+).*?error:\s*(?P<text>.*)", re.DOTALL)
 
@@ -26,11 +27,23 @@ class RegoError(Exception):
         self.code = code
 
 
+class Known(Protocol):
+    """A document `data`, which changes with its version."""
+
+    version: int
+
+    def text(self) -> str:
+        """It as JSON."""
+
+
 class Policy(Protocol):
     """What a template means."""
 
-    def violations(self, review: dict[str, Any], parameters: Any) -> list[dict[str, Any]]:
-        """What is wrong with an object under review: dicts with `msg` and perhaps `details`. Raises RegoError."""
+    def violations(self, review: dict[str, Any], parameters: Any, known: Known | None = None) -> list[dict[str, Any]]:
+        """What is wrong with an object under review: dicts with `msg` and perhaps `details`. Raises RegoError.
+
+        `known` is what there is besides: `data.inventory`.
+        """
 
 
 class RegoPolicy:
@@ -45,11 +58,10 @@ class RegoPolicy:
         if not _RULE.search(source):
             text = f"invalid rego: Missing required rules: [violation] in template {name}"
             raise RegoError("ingest_error", text)
-        if re.search(r"\bdata\.inventory\b", source):
-            text = "NotSupportedInSandbox: data.inventory is not kept; judge by input.review and input.parameters alone"
-            raise RegoError("ingest_error", text)
         self.name = name
         self._rule = f"data.{found[1]}.violation"
+        self._knows = any(_INVENTORY.search(text) for text in (source, *libraries))
+        self._version = -1
         self._engine: Any = regorus.Engine()
         self._engine.set_rego_v0(not v1)
         for function, arity, answer in _BUILT_IN:
@@ -64,7 +76,11 @@ class RegoPolicy:
         except RuntimeError as error:
             raise RegoError("ingest_error", f"Could not ingest Rego: 1 error occurred: {_explained(error)}") from None
 
-    def violations(self, review: dict[str, Any], parameters: Any) -> list[dict[str, Any]]:
+    def violations(self, review: dict[str, Any], parameters: Any, known: Known | None = None) -> list[dict[str, Any]]:
+        if self._knows and known is not None and known.version != self._version:
+            self._engine.clear_data()
+            self._engine.add_data_json(known.text())
+            self._version = known.version
         self._engine.set_input_json(orjson.dumps({"review": review, "parameters": parameters}).decode())
         try:
             found = self._engine.eval_rule_as_json(self._rule)

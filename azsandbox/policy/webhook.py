@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from azsandbox.controllers.client import Object
+from azsandbox.policy.exclusions import WEBHOOK as EXCLUDED
 from azsandbox.policy.gatekeeper import ACTIONS, WEBHOOK, Gatekeeper
 from azsandbox.policy.matching import Subject
 
@@ -47,7 +48,9 @@ class Webhook:
         # 2. Nobody judges what goes, nor what is in an exempt namespace.
         namespace = request.get("namespace") or ""
         obj = request.get("object")
-        if request["operation"] == "DELETE" or not obj or (namespace and self.gatekeeper.is_exempt(namespace)):
+        if request["operation"] == "DELETE" or not obj:
+            return {"allowed": True}
+        if self.gatekeeper.exclusions.exclude(EXCLUDED, obj, kind["kind"], namespace):
             return {"allowed": True}
         # 3. What each constraint has against it.
         found = await self.namespaces(namespace) if namespace and kind["kind"] != "Namespace" else None
@@ -62,7 +65,7 @@ class Webhook:
 
 def review_of(request: Object, namespace: Object | None) -> dict[str, Any]:
     """What a policy sees as `input.review`: the request, and the namespace of the object."""
-    return {**request, **({"_unstable": {"namespace": namespace}} if namespace else {})}
+    return {**request, "namespaceObject": namespace}
 
 
 def _denied(message: str) -> Object:

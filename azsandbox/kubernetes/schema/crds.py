@@ -20,6 +20,11 @@ def _condition(crd: Object, kind: str) -> str:
     return str(next((item["status"] for item in conditions if item["type"] == kind), ""))
 
 
+def is_accepted(crd: Object) -> bool:
+    """Whether a definition has its names."""
+    return _condition(crd, "NamesAccepted") == "True"
+
+
 def is_established(crd: Object) -> bool:
     """Whether a definition is served."""
     return _condition(crd, "Established") == "True"
