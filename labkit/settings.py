@@ -143,6 +143,7 @@ KEYS: dict[str, Key] = {
             "application_namespaces": list_of(namespace),
             "cluster_admins": list_of(subject),
             "allowed_principals": list_of(text),
+            "platform_namespaces": list_of(namespace),
             "public_services": list_of(namespaced),
             "writable_root": list_of(namespaced),
         },
@@ -252,6 +253,8 @@ class Settings:
     """Who else may be cluster-admin: User:NAME, Group:NAME, ServiceAccount:NAMESPACE/NAME."""
     allowed_principals: list[str]
     """Object ids of people and applications that may hold a role on the cluster themselves."""
+    platform_namespaces: list[str]
+    """Namespaces that the workload checks leave out, besides those of AKS and Flux."""
     public_services: list[str]
     """Services of type LoadBalancer that are meant to be public, as namespace/name."""
     writable_root: list[str]

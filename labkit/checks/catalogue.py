@@ -25,6 +25,10 @@ PARTS = (
     "gitops_flux",
     "gitops_delivery",
     "gitops_repository",
+    "workload_pods",
+    "workload_security",
+    "workload_network",
+    "workload_resilience",
 )
 """The modules that judge, in labkit.checks."""
 

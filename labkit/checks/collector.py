@@ -3,7 +3,7 @@
 `collect` is the only place where checks meet a network. It reads the sources that it is asked for and those that
 they depend on, keeps of each object the fields that a check looks at, and notes for a source that it could not
 read why: a refusal (401, 403) makes what depends on it unknown, never failed. What a source is stands in
-`cluster_sources`, `gitops_sources` and `governance_sources`.
+`cluster_sources`, `gitops_sources`, `governance_sources` and `workload_sources`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ Reader = Callable[["Collector"], Any]
 @cache
 def readers() -> Mapping[str, Reader]:
     """Every source that a check may name, and how it is read."""
-    from labkit.checks import cluster_sources, gitops_sources, governance_sources
+    from labkit.checks import cluster_sources, gitops_sources, governance_sources, workload_sources
 
-    return {**cluster_sources.READERS, **gitops_sources.READERS, **governance_sources.READERS}
+    parts = (cluster_sources, gitops_sources, governance_sources, workload_sources)
+    return {source: reader for part in parts for source, reader in part.READERS.items()}
 
 
 def collect(
@@ -141,13 +142,19 @@ def bounded(
     pages: Iterator[list[Object]],
     what: str,
     names: tuple[str, ...] = (),
-    keep: Callable[[Object], Object] | None = None,
+    keep: Callable[[Object], Object | None] | None = None,
 ) -> list[Object]:
-    """The items of `pages`, each cut down to what a check looks at. Raises Unread past LIMIT."""
+    """The items of `pages`, each cut down to what a check looks at. Raises Unread past LIMIT.
+
+    One for which `keep` answers None is left out, and does not count.
+    """
     kept: list[Object] = []
     for page in pages:
         for item in page:
+            part = keep(item) if keep else {key: item[key] for key in names if key in item} if names else item
+            if part is None:
+                continue
             if len(kept) >= LIMIT:
                 raise Unread(Status.UNKNOWN, f"there are more than {LIMIT} {what}; the checks keep no more in memory")
-            kept.append(keep(item) if keep else {key: item[key] for key in names if key in item} if names else item)
+            kept.append(part)
     return kept

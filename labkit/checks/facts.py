@@ -65,3 +65,8 @@ def policies() -> dict[str, Any]:
 def governance(table: str) -> dict[str, Any]:
     """A table of data/governance.toml: logs, defender or cluster-admins."""
     return dict(_table("governance")[table])
+
+
+def workload() -> dict[str, Any]:
+    """What the workload checks leave out and judge by (data/workload.toml)."""
+    return _table("workload")

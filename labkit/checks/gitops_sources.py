@@ -79,9 +79,7 @@ def read_notifications(collector: Collector) -> list[Object]:
 
 def read_reboot_daemon(collector: Collector) -> list[Object]:
     """DaemonSets that are called kured, in any namespace."""
-    path = "/apis/apps/v1/daemonsets"
-    found = bounded(collector.kubernetes().pages(path), "daemonsets", keep=_daemon)
-    return [item for item in found if "kured" in item["name"]]
+    return [item for item in collector.needed("daemonsets") if "kured" in item["name"]]
 
 
 def read_repository(collector: Collector) -> Object:
@@ -163,14 +161,4 @@ def _definition(item: Object) -> Object:
         "kind": at(item, "spec.names.kind") or "",
         "versions": [{key: v.get(key) for key in ("name", "served", "storage")} for v in versions],
         "stored": at(item, "status.storedVersions") or [],
-    }
-
-
-def _daemon(item: Object) -> Object:
-    metadata, status = item.get("metadata") or {}, item.get("status") or {}
-    return {
-        "name": metadata.get("name", ""),
-        "namespace": metadata.get("namespace", ""),
-        "wanted": status.get("desiredNumberScheduled") or 0,
-        "ready": status.get("numberReady") or 0,
     }

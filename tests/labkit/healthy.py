@@ -14,7 +14,7 @@ from typing import Any
 
 from labkit.checks.evidence import Evidence, cluster_path
 from labkit.settings import Settings
-from tests.labkit import healthy_governance
+from tests.labkit import healthy_governance, healthy_workload
 from tests.labkit.healthy_governance import HealthyLogs
 
 SUBSCRIPTION = "00000000-0000-0000-0000-0000000000aa"
@@ -517,14 +517,13 @@ class HealthyKubernetes:
                 for item in raw_nodes()
             ],
         }
-        self.answers |= raw_flux_objects() | healthy_governance.kubernetes_answers()
+        self.answers |= raw_flux_objects() | healthy_governance.kubernetes_answers() | healthy_workload.answers()
         self.kinds: Any = healthy_governance.constraint_kinds()
         self.answers["/apis/apps/v1/namespaces/flux-system/deployments"] = raw_flux_deployments()
         self.answers["/apis/apiextensions.k8s.io/v1/customresourcedefinitions"] = raw_definitions()
         self.answers["/apis/networking.k8s.io/v1/namespaces/flux-system/networkpolicies"] = [
             {"metadata": {"name": name}} for name in ("allow-egress", "allow-scraping", "allow-webhooks")
         ]
-        self.answers["/apis/apps/v1/daemonsets"] = []
         for kind in ("deployments", "daemonsets"):
             for namespace in ("kube-system", "calico-system", "tigera-operator", "gatekeeper-system"):
                 self.answers[f"/apis/apps/v1/namespaces/{namespace}/{kind}"] = raw_workloads(kind, namespace)
