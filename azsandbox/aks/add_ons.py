@@ -45,6 +45,9 @@ def features_of(arm: Any, stored: Stored) -> set[str]:
 
 async def converge(arm: Any, stored: Stored, client: KubeClient) -> None:
     """Applies what the features ask for and deletes the workloads of features that are off."""
+    from azsandbox.aks.policy import installation
+    from azsandbox.arm.policy import reports
+
     client = client.named(MANAGER)
     on = features_of(arm, stored)
     profile = stored.properties["networkProfile"]
@@ -57,6 +60,11 @@ async def converge(arm: Any, stored: Stored, client: KubeClient) -> None:
         labels = {"addonmanager.kubernetes.io/mode": "Reconcile", "kubernetes.azure.com/managedby": "aks"}
         await apply(client, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     wanted = workloads.manifests(on, words)
+    if "azurepolicy" in on:
+        await installation.install(client)
+    else:
+        await installation.remove(client)
+        reports.drop(arm, stored.id)
     for manifest in wanted:
         await apply(client, manifest)
     await _prune(client, on)

@@ -226,6 +226,17 @@ def _check_template(name: str, details: Any) -> None:
             "InvalidPolicyRuleEffectDetails",
             f"The policy definition '{name}' rule is invalid. The policy effect 'details' property could not be parsed.",
         )
+    check_template_url(details)
+
+
+def check_template_url(details: Document) -> None:
+    """Refuses by name a constraint template that is not among those of the catalogue."""
+    from azsandbox.aks.policy.facts import has_template
+
+    info = details.get("templateInfo") or {}
+    url = str(info.get("url") or "")
+    if info.get("sourceType") == "PublicURL" and not has_template(url):
+        raise errors.not_supported(f"the constraint template at '{url}'; it has those of the catalogue's policies")
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -49,12 +49,14 @@ class ContainerService(Provider):
     def prepare(self, arm: Any) -> None:
         """Adds the types of the node resource group, and to every cluster Entra's access and the registries' images."""
         from azsandbox.aks import access
+        from azsandbox.aks.policy import processes
 
         node_resources.add(arm)
         clusters = arm.services.clusters
         if clusters is not None:
             clusters.configure.append(lambda cluster: access.attach(arm, cluster))
             clusters.configure.append(lambda cluster: _attach_images(arm, cluster))
+            clusters.configure.append(lambda cluster: processes.attach(arm, cluster))
 
     async def run(self, arm: Any) -> None:
         """The cluster autoscaler, for all clusters that have it on."""
