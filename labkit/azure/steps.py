@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labkit.azure import cluster, gitops, network, node_pools, registry, resource_group, workspace
+from labkit.azure import cluster, defender, gitops, network, node_pools, registry, resource_group, workspace
 from labkit.azure.clients import Clients
 from labkit.errors import LessonError
 from labkit.settings import Settings
@@ -23,11 +23,15 @@ class Making(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """A step: the lesson that teaches it, what it makes, and the module that can make it."""
+    """A step: the lesson that teaches it, what it makes, and the module that can make it.
+
+    `aside` is a step that no later lesson stands on, made for its own lesson alone: it costs by the subscription.
+    """
 
     lesson: str
     title: str
     module: Making
+    aside: bool = False
 
 
 STEPS = (
@@ -36,8 +40,9 @@ STEPS = (
     Step("11", "log workspace", workspace),
     Step("12", "cluster", cluster),
     Step("13", "node pools", node_pools),
+    Step("23", "container registry", registry),
+    Step("23", "Defender for Containers", defender, aside=True),
     Step("31", "Flux, and the repository that it follows", gitops),
-    Step("32", "container registry", registry),
 )
 LESSONS = tuple(dict.fromkeys(step.lesson for step in STEPS))
 
@@ -46,7 +51,7 @@ def up_to(lesson: str) -> tuple[Step, ...]:
     """The steps of `lesson` and of those before it. Raises LessonError for a lesson that makes nothing."""
     if lesson not in LESSONS:
         raise LessonError(f"lesson {lesson!r} makes nothing; those that do are {', '.join(LESSONS)}", "labkit up 12")
-    return tuple(step for step in STEPS if step.lesson <= lesson)
+    return tuple(step for step in STEPS if step.lesson == lesson or (step.lesson < lesson and not step.aside))
 
 
 def missing(lesson: str, clients: Clients, settings: Settings) -> tuple[Step, ...]:

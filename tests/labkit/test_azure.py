@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labkit.azure import cluster, gitops, network, node_pools, resource_group, steps, workspace
+from labkit.azure import cluster, defender, gitops, network, node_pools, resource_group, steps, workspace
 from labkit.checks import catalogue
 from labkit.checks.core import Status, run
 from labkit.errors import LessonError
@@ -119,6 +119,29 @@ def test_the_steps_up_to_a_lesson_are_made_in_order(monkeypatch: pytest.MonkeyPa
     log.clear()
     steps.make("12", None, None, None)  # type: ignore[arg-type]
     assert log == ["ensure a", "ensure b", "ensure c"]
+
+
+def test_what_costs_by_the_subscription_is_made_for_its_own_lesson_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = (steps.Step("23", "registry", Module(True, [], "")), steps.Step("23", "plan", Module(True, [], ""), True))
+    monkeypatch.setattr(steps, "STEPS", (*made, steps.Step("31", "flux", Module(True, [], ""))))
+    monkeypatch.setattr(steps, "LESSONS", ("23", "31"))
+    assert [step.title for step in steps.up_to("23")] == ["registry", "plan"]
+    assert [step.title for step in steps.up_to("31")] == ["registry", "flux"]
+
+
+def test_defender_tells_the_labs_workspace_and_leaves_the_nodes_disks_alone() -> None:
+    settings = Settings()
+    workspace = defender.workspace_id(SUBSCRIPTION, settings)
+    assert workspace.endswith(
+        f"/resourceGroups/{settings.resource_group}/providers/Microsoft.OperationalInsights/workspaces/{settings.workspace}"
+    )
+    assert defender.sensor(workspace).as_dict() == {
+        "logAnalyticsWorkspaceResourceId": workspace,
+        "securityMonitoring": {"enabled": True},
+    }
+    plan = defender.plan()["properties"]
+    on = {one["name"] for one in plan["extensions"] if one["isEnabled"] == "True"}
+    assert (plan["pricingTier"], on) == ("Standard", set(defender.EXTENSIONS))
 
 
 def test_a_lesson_that_makes_nothing_is_named() -> None:

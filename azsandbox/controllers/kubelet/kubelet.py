@@ -1,10 +1,10 @@
 """The kubelets' controller: follows nodes and the pods bound to them.
 
 Options: `profile` "kwok" (pods ready at once, as with kwok's fast stages) or "kubelet" (the default:
-pulls, probes, restarts); `images`, an ImageSource; `stopped`, a function that says of a node's name
-whether its machine is off, in which case nothing is heard of it; `warming_up`, a function that gives the seconds that
-containers take for what their probes wait for, of the probes' own; `output` and `ports`, what containers write and where
-they listen whose programs the sandbox acts for.
+pulls, probes, restarts); `images`, an ImageSource; `pull_pace`, the part of the back-off after a failed pull that is
+waited for; `stopped`, a function that says of a node's name whether its machine is off, in which case nothing is heard
+of it; `warming_up`, a function that gives the seconds that containers take for what their probes wait for, of the
+probes' own; `output` and `ports`, what containers write and where they listen whose programs the sandbox acts for.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Kubelet(Controller):
         self.nodes = informers.of("v1", "nodes")
         self.pods = informers.of("v1", "pods")
         self.references = References(informers.of("v1", "configmaps"), informers.of("v1", "secrets"))
-        self.pulls = Pulls(options.get("images") or AssumedImages(), self.references, self.nodes.get)
+        source, pace = options.get("images") or AssumedImages(), float(options.get("pull_pace") or 1.0)
+        self.pulls = Pulls(source, self.references, self.nodes.get, pace)
         self.lifecycle = Lifecycle(self.pulls, self.references, options.get("warming_up") or (lambda seconds: seconds))
         self.addresses = PodAddresses()
         self.stopped: Callable[[str], bool] = options.get("stopped") or (lambda name: False)

@@ -57,9 +57,14 @@ class Pulls:
     """Images of all nodes."""
 
     def __init__(
-        self, source: ImageSource, references: References, node_of: Callable[[str], Object | None] = lambda _: None
+        self,
+        source: ImageSource,
+        references: References,
+        node_of: Callable[[str], Object | None] = lambda _: None,
+        pace: float = 1.0,
     ) -> None:
-        self.source, self.references, self.node_of = source, references, node_of
+        """`pace` is the part of the kubelet's back-off after a failed pull that is waited for."""
+        self.source, self.references, self.node_of, self.pace = source, references, node_of, pace
         self._present: dict[str, dict[str, Image]] = {}  # node → full name → image
         self._pulls: dict[tuple[str, str], Pull] = {}  # pod uid, image
 
@@ -126,7 +131,7 @@ class Pulls:
                 return Answer(image, events=[("Normal", "Pulled", text)])
             pull.task = None
             pull.failures += 1
-            pull.until = now + min(FIRST_BACKOFF * 2.0 ** (pull.failures - 1), LAST_BACKOFF)
+            pull.until = now + min(FIRST_BACKOFF * 2.0 ** (pull.failures - 1), LAST_BACKOFF) * self.pace
         if not pull.reported:
             pull.reported = True
             events = [

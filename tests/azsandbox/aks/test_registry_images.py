@@ -13,7 +13,6 @@ import pytest
 from azsandbox.aks.registry_images import RegistryImages
 from azsandbox.arm.resources import Stored
 from azsandbox.controllers.client import KubeClient, path
-from azsandbox.controllers.kubelet import pulls
 from azsandbox.controllers.kubelet.images import Credential, Image, Puller, PullFailed, error_text
 from tests.azsandbox.registry.conftest import INDEX, MANIFEST, Azure, digest_of, push_blob, push_image
 
@@ -161,10 +160,7 @@ async def test_other_registries_are_not_asked(nodes: Nodes) -> None:
     assert (await nodes.pull("mcr.microsoft.com/x:1")).name == "mcr.microsoft.com/x:1"
 
 
-async def test_attaching_a_registry_lets_a_waiting_pod_run(
-    azure: Azure, registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pulls, "FIRST_BACKOFF", 2.0)
+async def test_attaching_a_registry_lets_a_waiting_pod_run(azure: Azure, registry: httpx.AsyncClient) -> None:
     digest = await push_image(registry, "labs/app", "1")
     pool = {"name": "system", "mode": "System", "count": 1, "vmSize": "Standard_D4ds_v5"}
     body = {
