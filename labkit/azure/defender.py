@@ -80,7 +80,8 @@ def keep(clients: Clients, settings: Settings) -> None:
     if not note.exists():
         found = clients.resources.resources.get_by_id(plan_id(clients.subscription_id), api_version=API_VERSION)
         note.parent.mkdir(exist_ok=True)
-        note.write_text(json.dumps({"pricingTier": (found.properties or {})["pricingTier"]}))
+        was = found.properties or {}
+        note.write_text(json.dumps({key: was[key] for key in ("pricingTier", "extensions") if key in was}))
 
 
 def exists(clients: Clients, settings: Settings) -> bool:
