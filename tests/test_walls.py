@@ -86,7 +86,11 @@ def test_notebooks_carry_no_outputs() -> None:
 
 
 # what a learner's repository begins with, and the charts, whose versions are in data/registry/charts.json
-TEMPLATES = {ROOT / "labkit/data/gitops/repository", ROOT / "azsandbox/data/charts"}
+TEMPLATES = {
+    ROOT / "labkit/data/gitops/repository",
+    ROOT / "azsandbox/data/charts",
+    ROOT / "azsandbox/data/git/public",
+}
 
 
 def test_facts_name_their_source_and_date() -> None:

@@ -15,6 +15,7 @@ from azsandbox.git import protection
 from azsandbox.git.accounts import Accounts
 from azsandbox.git.credentials import Viewer, viewer
 from azsandbox.git.hooks import Delivery, Event, Hook, Hooks
+from azsandbox.git.public import PublicRepositories
 from azsandbox.git.push import Change, Push
 from azsandbox.git.repositories import Repositories, Settings
 from azsandbox.git.repository import HEADS
@@ -71,6 +72,7 @@ class GitHost:
         self.accounts = Accounts()
         self.tokens = Tokens(bucket, clock, secret, [account.login for account in self.accounts.users()])
         self.repositories = Repositories(folder / "repositories", bucket, clock)
+        self.public = PublicRepositories(self.repositories, bucket)
         self.hooks_folder = folder / "hooks"
         self.hooks = Hooks(bucket)
         self.statuses = Statuses(bucket)
@@ -240,6 +242,7 @@ class GitHost:
             scope = {**scope, "path": scope["path"].removeprefix(ENDPOINT_PATH)}
             name, path = _part(scope["path"])
             scope["path"] = path
+        await self.public.prepare(scope["path"])
         if name == "api.github.com":
             await app.answer(self, scope, receive, send, links)
         elif name == "raw.githubusercontent.com":
