@@ -29,6 +29,7 @@ _ENTRA_PATH = re.compile(
     re.IGNORECASE,
 )
 _REGISTRY_PATH = re.compile(r"/v2(?:/|$)|/oauth2/(?:token|exchange)$")
+_LOGS_PATH = re.compile(r"/v1/(?:workspaces/|subscriptions/|\$batch$)", re.IGNORECASE)
 _ARM_PATH = re.compile(r"/(?:subscriptions|providers|tenants)(?:/|$)|/metadata/endpoints", re.IGNORECASE)
 
 
@@ -103,8 +104,9 @@ class Dispatch:
         )
 
 
-def endpoint(arm: App, entra: App, git: App, registry: App) -> App:
-    """The application of mode A: Resource Manager, Entra ID, Graph, Git and registries on one host, told apart by path."""
+def endpoint(arm: App, entra: App, git: App, registry: App, logs: App) -> App:
+    """The application of mode A: Resource Manager, Entra ID, Graph, Git, registries and log queries on one host, told apart
+    by path."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = re.sub("/{2,}", "/", scope.get("path", "/"))
@@ -115,6 +117,9 @@ def endpoint(arm: App, entra: App, git: App, registry: App) -> App:
             return
         if _REGISTRY_PATH.match(path):
             await registry(scope, receive, send)
+            return
+        if _LOGS_PATH.match(path):
+            await logs(scope, receive, send)
             return
         is_entra = _ENTRA_PATH.match(path) and not _ARM_PATH.match(path)
         await (entra if is_entra else arm)(scope, receive, send)

@@ -53,6 +53,7 @@ PUBLIC_REGISTRIES = (
     "registry.k8s.io",
     "stefanprodan.github.io",
 )
+LOG_HOSTS = ("api.loganalytics.io", "api.loganalytics.azure.com")
 GIT_HOSTS = ("github.com", "api.github.com", "raw.githubusercontent.com")
 CLUSTER_HOSTS = ".azmk8s.io"  # <prefix>.hcp.<region>.azmk8s.io, and private clusters' names
 KEEP_ALIVE_SECONDS = 120
@@ -142,6 +143,13 @@ class Host:
         from azsandbox.registry import PublicRegistries
 
         return PublicRegistries(self.registries)
+
+    @cached_property
+    def log_queries(self) -> App:
+        """The query API of Log Analytics. Made when first asked, as the query language takes a while to import."""
+        from azsandbox.loganalytics.api import QueryApi
+
+        return QueryApi(self.arm)
 
     @property
     def git(self) -> GitHost:
@@ -267,10 +275,13 @@ class Host:
         async def registry(scope: Scope, receive: Receive, send: Send) -> None:
             await self.data_plane(scope, receive, send)
 
+        async def logs(scope: Scope, receive: Receive, send: Send) -> None:
+            await self.log_queries(scope, receive, send)
+
         async def public(scope: Scope, receive: Receive, send: Send) -> None:
             await self.public_registries(scope, receive, send)
 
-        all_of_them = endpoint(arm, entra, git, registry)
+        all_of_them = endpoint(arm, entra, git, registry, logs)
         for name in ("localhost", ADDRESS, "::1"):
             self.dispatch.serve(name, all_of_them)
         for name in GIT_HOSTS:
@@ -279,6 +290,8 @@ class Host:
         self.dispatch.serve("management.azure.com", arm)
         for name in ("login.microsoftonline.com", "graph.microsoft.com", "169.254.169.254"):
             self.dispatch.serve(name, entra)
+        for name in LOG_HOSTS:
+            self.dispatch.serve(name, logs)
         self.dispatch.serve("*.azurecr.io", registry)
         for name in PUBLIC_REGISTRIES:
             self.dispatch.serve(name, public)

@@ -21,16 +21,20 @@ Answer = tuple[int, dict[str, str], Any]
 
 
 class ResourceManager:
-    """The Resource Manager of a running sandbox; `described` is what `azsandbox env --json` prints."""
+    """The Resource Manager of a running sandbox; `described` is what `azsandbox env --json` prints.
 
-    def __init__(self, described: dict[str, Any], token: str, graph_token: str) -> None:
+    `tokens` are those for hosts beside it, `nobody` is one for log queries of a person without any role.
+    """
+
+    def __init__(self, described: dict[str, Any], token: str, tokens: dict[str, str], nobody: str) -> None:
         self.names = {
             "SUB": described["subscription_id"],
             "TENANT": described["tenant_id"],
             "OID": described["object_id"],
             "TOKEN": token,
+            "NOBODY": nobody,
         }
-        self.tokens = {"graph.microsoft.com": graph_token}
+        self.tokens = tokens
         self.token = token
         self.address = urlsplit(described["arm_endpoint"])
         self.tls = ssl.create_default_context(cafile=described["ca"])

@@ -21,6 +21,7 @@ from tests.fidelity.connection import Connection
 from tests.fidelity.fixtures import Fixtures
 
 AT_ONCE = 12  # most steps wait for kubectl or for a controller
+HOSTS = ("graph.microsoft.com", "api.loganalytics.io")  # beside Resource Manager, each with tokens of its own
 PODS_SECONDS = 30  # for the pods of an installation to come up
 
 Player = Callable[[Case], Outcome]
@@ -83,9 +84,9 @@ def cluster(*options: str) -> Iterator[Connection]:
 def resource_manager() -> Iterator[Player]:
     """A sandbox in a process of its own, at its fast speed."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder, "home")) as sandbox:
-        service = ResourceManager(
-            sandbox.env(), sandbox.token(), sandbox.token("--resource", "https://graph.microsoft.com/")
-        )
+        tokens = {host: sandbox.token("--resource", f"https://{host}") for host in HOSTS}
+        nobody = sandbox.token("--resource", "https://api.loganalytics.io", "--as", "reader")
+        service = ResourceManager(sandbox.env(), sandbox.token(), tokens, nobody)
         yield lambda case: arm.play(service, case)
 
 

@@ -247,6 +247,19 @@ class Workspaces(ResourceType):
             value = orjson.dumps({"body": stored.body, "deleted": timestamp(arm.services.clock)})
             arm.services.store.put(DELETED, stored.id.lower(), value)
 
+    @action("query")
+    async def query(self, call: Call, stored: Stored | None) -> Answer:
+        """The query API as Resource Manager hosts it; the answer is the same."""
+        from azsandbox.loganalytics.api.errors import ApiError
+        from azsandbox.loganalytics.api.query import Query
+
+        assert stored is not None
+        try:
+            query = Query(call.arm, call.identity, call.body, call.headers.get("prefer", ""))
+            return Answer(200, await query.on_workspaces(stored.properties["customerId"]))
+        except ApiError as error:
+            return Answer(error.status, error.body)
+
     @action("sharedKeys")
     async def shared_keys(self, call: Call, stored: Stored | None) -> Answer:
         """The two keys, in base64; the same at each call."""

@@ -1,0 +1,56 @@
+"""Why a query is refused, in Kusto's codes and words.
+
+KqlError
+├── QuerySyntaxError    SYN0002: it does not parse; line, position and token say where
+├── SemanticError   SEM0xxx: a name, a type or a call means nothing
+└── NotSupported    what Kusto has and the sandbox has not
+"""
+
+from __future__ import annotations
+
+
+class KqlError(Exception):
+    """A query that cannot be answered; `code` is Kusto's."""
+
+    code = ""
+
+
+class QuerySyntaxError(KqlError):
+    """The query cannot be parsed at a token. Lines count from 1, positions in a line from 0."""
+
+    code = "SYN0002"
+
+    def __init__(self, line: int, position: int, token: str) -> None:
+        super().__init__(f"Query could not be parsed at '{token}' on line [{line},{position}]")
+        self.line, self.position, self.token = line, position, token
+
+
+class SemanticError(KqlError):
+    """The query parses and means nothing. `operator` is the one whose part it is."""
+
+    def __init__(self, code: str, message: str, operator: str = "") -> None:
+        super().__init__(f"'{operator}' operator: {message}" if operator else message)
+        self.code, self.bare, self.operator = code, message, operator
+
+    def within(self, operator: str) -> SemanticError:
+        """The same, as part of an operator, unless it is part of one already."""
+        return self if self.operator else SemanticError(self.code, self.bare, operator)
+
+
+class NotSupported(KqlError):
+    """What the sandbox does not do, by name."""
+
+    code = "NotSupportedInSandbox"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The sandbox does not support {what} in queries.")
+
+
+def unresolved(name: str) -> SemanticError:
+    """A name that is no column."""
+    return SemanticError("SEM0100", f"Failed to resolve column or scalar expression named '{name}'")
+
+
+def unresolved_table(name: str) -> SemanticError:
+    """A name that is no table."""
+    return SemanticError("SEM0100", f"Failed to resolve table or column expression named '{name}'")
