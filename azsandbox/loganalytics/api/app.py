@@ -8,7 +8,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from azsandbox.dispatch import Receive, Scope, Send
+from azsandbox.dispatch import LOOPBACK, Receive, Scope, Send, host_name
 from azsandbox.loganalytics.api import errors
 from azsandbox.loganalytics.api.errors import ApiError
 from azsandbox.loganalytics.api.query import Query
@@ -87,8 +87,10 @@ class QueryApi:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise errors.unauthenticated(self.arm.services.tenant_id)
+        host = headers.get("host", "")
+        own = (f"https://{host}",) if host_name(host) in LOOPBACK else ()  # by endpoint, clients ask for its own name
         try:
-            return self.arm.services.entra.verify(token.strip(), AUDIENCES)
+            return self.arm.services.entra.verify(token.strip(), (*AUDIENCES, *own))
         except Exception as error:  # whatever is wrong with it, it is not valid here
             raise errors.invalid_token(str(error)) from None
 

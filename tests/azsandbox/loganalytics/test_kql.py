@@ -219,7 +219,7 @@ def test_rows_are_filtered_projected_and_ordered() -> None:
     assert columns("Events | project-rename Who = User | project-keep Who") == [("Who", "dynamic")]
     assert columns("Events | project-reorder Size | project-away User, Code, TimeGenerated")[0] == ("Size", "real")
     assert columns("Events | extend Who = tostring(User.username), Code = Code + 1 | project Who, Code, User.groups[0]") == [
-        ("Who", "string"), ("Code", "long"), ("User_groups", "dynamic"),
+        ("Who", "string"), ("Code", "long"), ("User_groups_0", "dynamic"),
     ]  # fmt: skip
     assert rows("Events | distinct Verb | count") == [[3]]
     assert columns("Events | count") == [("Count", "long")]
