@@ -12,7 +12,7 @@ from azsandbox.controllers.events import timestamp
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.policy.definitions import GROUP, VERSION, facts
 from azsandbox.policy.exclusions import AUDIT as EXCLUDED
-from azsandbox.policy.gatekeeper import AUDIT, Gatekeeper, action_of
+from azsandbox.policy.gatekeeper import AUDIT, Gatekeeper
 from azsandbox.policy.matching import Subject
 
 log = logging.getLogger(__name__)
@@ -52,14 +52,17 @@ class Audit:
             for violation in self.gatekeeper.judge(subject, _review(group, version, kind, obj, namespace), AUDIT):
                 entries = found.get((violation.kind, violation.constraint))
                 if entries is not None:
+                    scoped = {"enforcementActions": list(violation.actions)} if violation.action == "scoped" else {}
+                    space = {"namespace": metadata["namespace"]} if metadata.get("namespace") else {}
                     entries.append(
                         {
-                            "enforcementAction": "scoped" if len(violation.actions) > 1 else violation.actions[0],
+                            "enforcementAction": violation.action,
+                            **scoped,
                             "group": group,
                             "kind": kind,
-                            "message": violation.message,
+                            "message": shortened(violation.message),
                             "name": metadata["name"],
-                            **({"namespace": metadata["namespace"]} if metadata.get("namespace") else {}),
+                            **space,
                             "version": version,
                         }
                     )
@@ -99,8 +102,7 @@ class Audit:
         return found
 
     async def _report(self, constraint: Object, entries: list[Object]) -> None:
-        limit = int(facts()["violations_kept"])
-        kept = [{**entry, "enforcementAction": action_of(constraint)} for entry in entries[:limit]]
+        kept = sorted(entries, key=_place)[: int(facts()["violations_kept"])][::-1]
         status: Object = {"auditTimestamp": timestamp(), "totalViolations": len(entries), "violations": kept or None}
         url = path(f"{GROUP}/{VERSION}", constraint["kind"].lower(), "", constraint["metadata"]["name"], "status")
         try:
@@ -108,6 +110,17 @@ class Audit:
         except StatusError as error:
             if error.code != 404:  # deleted meanwhile
                 raise
+
+
+def shortened(message: str) -> str:
+    """A message as a status holds it: 256 bytes at most (gatekeeper, package audit)."""
+    data, size = message.encode(), int(facts()["message_bytes"])
+    return message if len(data) <= size else data[: size - 3].decode("utf-8", "ignore") + "..."
+
+
+def _place(entry: Object) -> tuple[str, ...]:
+    """Where a violation stands among those of its constraint; the last ones are not kept, the others told backwards."""
+    return tuple(str(entry.get(key, "")) for key in ("group", "version", "kind", "namespace", "name", "message"))
 
 
 def _names(patterns: list[str] | None, value: str) -> bool:

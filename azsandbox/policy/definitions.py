@@ -68,14 +68,30 @@ def match_schema() -> Object:
     }
 
 
+def preserving(schema: Object) -> Object:
+    """A schema of the older kind, which lets pass what it does not name (frameworks, package constraint/pkg/schema)."""
+    found = dict(schema)
+    kind = found.get("type", "")
+    if kind in ("", "object"):
+        found["x-kubernetes-preserve-unknown-fields"] = True
+    elif kind == "array" and not found.get("items"):
+        found["items"] = {}
+    if "properties" in found:
+        found["properties"] = {name: preserving(value) for name, value in found["properties"].items()}
+    for field in ("items", "additionalProperties"):
+        if isinstance(found.get(field), dict):
+            found[field] = preserving(found[field])
+    return found
+
+
 def constraint_definition(template: Object) -> Object:
     """The definition of the kind that a template makes: cluster-wide, with its parameters' schema."""
     spec = template["spec"]["crd"]["spec"]
     kind, short = spec["names"]["kind"], spec["names"].get("shortNames")
     validation = spec.get("validation") or {}
     parameters = validation.get("openAPIV3Schema")
-    if parameters is None or validation.get("legacySchema"):
-        parameters = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, **(parameters or {})}
+    if validation.get("legacySchema"):
+        parameters = preserving(parameters or {})
     scoped = {
         "type": "array",
         "items": {
@@ -99,15 +115,25 @@ def constraint_definition(template: Object) -> Object:
                     "enforcementAction": {"type": "string", "default": "deny"},
                     "scopedEnforcementActions": scoped,
                     "match": match_schema(),
-                    "parameters": parameters,
+                    **({} if parameters is None else {"parameters": parameters}),
                 },
             },
-            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            "status": {"x-kubernetes-preserve-unknown-fields": True},
         },
     }
     columns = [
-        {"name": "enforcement-action", "type": "string", "jsonPath": ".spec.enforcementAction"},
-        {"name": "total-violations", "type": "integer", "jsonPath": ".status.totalViolations"},
+        {
+            "name": "enforcement-action",
+            "description": "Type of enforcement action",
+            "type": "string",
+            "jsonPath": ".spec.enforcementAction",
+        },
+        {
+            "name": "total-violations",
+            "description": "Total number of violations",
+            "type": "integer",
+            "jsonPath": ".status.totalViolations",
+        },
     ]
     names: Object = {
         "kind": kind,
@@ -125,6 +151,7 @@ def constraint_definition(template: Object) -> Object:
         "subresources": {"status": {}},
         "additionalPrinterColumns": columns,
     }
+    older = {**version, "name": "v1alpha1", "storage": False}
     owner = {
         "apiVersion": template["apiVersion"],
         "kind": "ConstraintTemplate",
@@ -138,8 +165,8 @@ def constraint_definition(template: Object) -> Object:
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": f"{kind.lower()}.{GROUP}",
-            "labels": {"gatekeeper.sh/constraint": "yes"},
+            "labels": {**(template["metadata"].get("labels") or {}), "gatekeeper.sh/constraint": "yes"},
             "ownerReferences": [owner],
         },
-        "spec": {"group": GROUP, "scope": "Cluster", "names": names, "versions": [version]},
+        "spec": {"group": GROUP, "scope": "Cluster", "names": names, "versions": [version, older]},
     }

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from azsandbox.controllers.client import Object
 from azsandbox.policy.exclusions import Exclusions
 from azsandbox.policy.inventory import Inventory
@@ -15,7 +17,6 @@ from azsandbox.policy.rego import Policy, RegoError
 
 log = logging.getLogger(__name__)
 
-ACTIONS = ("deny", "dryrun", "warn", "scoped")
 WEBHOOK, AUDIT = "validation.gatekeeper.sh", "audit.gatekeeper.sh"
 
 
@@ -40,6 +41,9 @@ class Gatekeeper:
     """Templates by kind, and constraints by kind and name. One a cluster, shared by webhook and audit."""
 
     policies: dict[str, Policy] = field(default_factory=dict)
+    operations: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # by kind: those that a template is about, if not all
     constraints: dict[str, dict[str, Object]] = field(default_factory=dict)
     inventory: Inventory = field(default_factory=Inventory)
     exclusions: Exclusions = field(default_factory=Exclusions)
@@ -54,17 +58,21 @@ class Gatekeeper:
 
     def judge(self, subject: Subject, review: dict[str, Any], point: str) -> list[Violation]:
         """What the constraints that act at an enforcement point have against an object, sorted as Gatekeeper does."""
-        found = [v for constraint in self._about(subject) for v in self._violations(constraint, review, point)]
+        text = orjson.Fragment(orjson.dumps(review))
+        operation = str(review.get("operation") or "") if point == WEBHOOK else ""
+        about = self._about(subject, operation)
+        found = [v for constraint in about for v in self._violations(constraint, text, point)]
         return sorted(found, key=lambda violation: (violation.action, violation.message))
 
-    def _about(self, subject: Subject) -> Iterator[Object]:
+    def _about(self, subject: Subject, operation: str) -> Iterator[Object]:
         for kind, constraints in self.constraints.items():
-            if kind in self.policies:
+            wanted = self.operations.get(kind)
+            if kind in self.policies and (not wanted or not operation or operation in wanted or "*" in wanted):
                 for constraint in list(constraints.values()):
                     if matches((constraint.get("spec") or {}).get("match") or {}, subject):
                         yield constraint
 
-    def _violations(self, constraint: Object, review: dict[str, Any], point: str) -> Iterator[Violation]:
+    def _violations(self, constraint: Object, review: Any, point: str) -> Iterator[Violation]:
         actions = actions_at(constraint, point)
         if not actions:
             return

@@ -15,7 +15,7 @@ from azsandbox.policy.gatekeeper import Gatekeeper
 from azsandbox.policy.inventory import Sync
 from azsandbox.policy.pods import GatekeeperPods, operations_of
 from azsandbox.policy.templates import ConstraintTemplates
-from azsandbox.policy.webhook import Webhook
+from azsandbox.policy.webhook import ACCOUNT, Webhook
 from azsandbox.tasks import end
 
 PROGRAM = "gatekeeper"
@@ -26,12 +26,13 @@ class GatekeeperProcess:
     """What runs in the pods of Gatekeeper in one namespace. `operations` says whether it audits, judges, or both."""
 
     def __init__(self, namespace: str, client: KubeClient, options: dict[str, Any]) -> None:
-        account = f"system:serviceaccount:{namespace}:gatekeeper-admin"
+        account = f"system:serviceaccount:{namespace}:{ACCOUNT}"
         self.namespace, self.options = namespace, options
         self.client = client.acting_as(account, ("system:serviceaccounts", f"system:serviceaccounts:{namespace}"))
         self.informers = Informers(self.client)
         self.gatekeeper = Gatekeeper()
-        self.webhook = Webhook(self.gatekeeper, self._namespace, namespace)
+        self.namespaces = self.informers.of("v1", "namespaces")
+        self.webhook = Webhook(self.gatekeeper, self.client, self._namespace, namespace)
         shared = {
             **options,
             "gatekeeper": self.gatekeeper,
@@ -45,7 +46,8 @@ class GatekeeperProcess:
         self._auditing: asyncio.Task[None] | None = None
 
     async def _namespace(self, name: str) -> Object | None:
-        return await self.client.find(path("v1", "namespaces", name=name))
+        """A Namespace as it is known; asked for if it is so new that it is not."""
+        return self.namespaces.get(name) or await self.client.find(path("v1", "namespaces", name=name))
 
     def operate(self, judges: bool, audits: bool) -> None:
         """Serves the webhook while a pod judges, and audits while one audits."""

@@ -15,7 +15,10 @@ import orjson
 _PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"]+)", re.MULTILINE)
 _RULE = re.compile(r"^\s*violation\b", re.MULTILINE)
 _INVENTORY = re.compile(r"\bdata\.inventory\b")
-_LIBRARY = re.compile(r"lib(\.|$)")
+_ASIDE = re.compile(r'#[^\n]*|"(?:[^"\\\n]|\\.)*"|`[^`]*`')  # comments and texts
+_IMPORT = re.compile(r"^\s*import\s+([\w.]+)(?:\s+as\s+\w+)?", re.MULTILINE)
+_DATA = re.compile(r"(?<![\w.])data(?:\.\w+)*")
+_ALLOWED = re.compile(r"data\.(inventory|lib)(\.|$)")
 _PLACE = re.compile(r"-->\s*(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+).*?error:\s*(?P<text>.*)", re.DOTALL)
 
 
@@ -39,7 +42,7 @@ class Known(Protocol):
 class Policy(Protocol):
     """What a template means."""
 
-    def violations(self, review: dict[str, Any], parameters: Any, known: Known | None = None) -> list[dict[str, Any]]:
+    def violations(self, review: Any, parameters: Any, known: Known | None = None) -> list[dict[str, Any]]:
         """What is wrong with an object under review: dicts with `msg` and perhaps `details`. Raises RegoError.
 
         `known` is what there is besides: `data.inventory`.
@@ -54,10 +57,16 @@ class RegoPolicy:
 
         found = _PACKAGE.search(source)
         if found is None:
-            raise RegoError("ingest_error", f"Could not ingest Rego: {name}: package expected")
+            raise _not_ingested("1 error occurred: template:1: rego_parse_error: package expected")
         if not _RULE.search(source):
-            text = f"invalid rego: Missing required rules: [violation] in template {name}"
-            raise RegoError("ingest_error", text)
+            raise _not_ingested("invalid rego: invalid module: missing required rules: [violation]")
+        for number, library in enumerate(libraries):
+            package = _PACKAGE.search(library)
+            if package is None or not package[1].startswith("lib."):
+                where = f"data.{package[1]}" if package else "data"
+                raise _not_ingested(f"invalid lib prefix: path {where} not found in lib prefixes")
+            _check_references(library, f'libs["lib_{number}"]')
+        _check_references(source, "template")
         self.name = name
         self._rule = f"data.{found[1]}.violation"
         self._knows = any(_INVENTORY.search(text) for text in (source, *libraries))
@@ -68,15 +77,12 @@ class RegoPolicy:
             self._engine.add_extension(function, arity, answer)
         try:
             for number, library in enumerate(libraries):
-                package = _PACKAGE.search(library)
-                if package is None or not _LIBRARY.match(package[1]):
-                    raise RegoError("ingest_error", f"invalid rego: lib {number} must be in a package below lib")
-                self._engine.add_policy(f"{name}/lib{number}.rego", library)
-            self._engine.add_policy(f"{name}.rego", source)
+                self._engine.add_policy(f'libs["lib_{number}"]', library)
+            self._engine.add_policy("template", source)
         except RuntimeError as error:
-            raise RegoError("ingest_error", f"Could not ingest Rego: 1 error occurred: {_explained(error)}") from None
+            raise _not_ingested(f"1 error occurred: {_explained(error)}") from None
 
-    def violations(self, review: dict[str, Any], parameters: Any, known: Known | None = None) -> list[dict[str, Any]]:
+    def violations(self, review: Any, parameters: Any, known: Known | None = None) -> list[dict[str, Any]]:
         if self._knows and known is not None and known.version != self._version:
             self._engine.clear_data()
             self._engine.add_data_json(known.text())
@@ -88,6 +94,25 @@ class RegoPolicy:
             raise RegoError("rego_eval_error", _explained(error)) from None
         answers = orjson.loads(found) if found else []
         return [answer for answer in answers or [] if isinstance(answer, dict) and "msg" in answer]
+
+
+def _not_ingested(text: str) -> RegoError:
+    return RegoError("ingest_error", f"Could not ingest Rego: invalid ConstraintTemplate: {text}")
+
+
+def _check_references(source: str, module: str) -> None:
+    """Raises RegoError for Rego that reads other than its libraries and the inventory."""
+    code = _ASIDE.sub('""', source)
+    for name in _IMPORT.findall(code):
+        if name == "input" or name.startswith("input."):
+            raise _not_ingested(f'invalid import: cannot import input: "{name}"')
+        if name.partition(".")[0] not in ("future", "rego") and not name.startswith("data.lib"):
+            raise _not_ingested(f'invalid import: bad import: "{name}"')
+    foreign = [name for name in _DATA.findall(_IMPORT.sub("", code)) if not _ALLOWED.match(name)]
+    if foreign:
+        texts = "".join(f"disallowed ref {name}\n" for name in foreign)
+        text = f"invalid data references: check refs failed on module {module}: errors ({len(foreign)}):\n{texts}"
+        raise _not_ingested(text)
 
 
 def _explained(error: RuntimeError) -> str:

@@ -9,10 +9,10 @@ from azsandbox.controllers.informer import Controller, Informers
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.policy.definitions import GROUP, VERSION, constraint_definition
 from azsandbox.policy.gatekeeper import Gatekeeper
+from azsandbox.policy.own_objects import fault_of
 from azsandbox.policy.pods import GatekeeperPods
 from azsandbox.policy.rego import RegoError, RegoPolicy
 
-TARGET = "admission.k8s.gatekeeper.sh"
 API, RESOURCE = "templates.gatekeeper.sh/v1", "constrainttemplates"
 DEFINITIONS = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
 
@@ -27,12 +27,20 @@ class ConstraintTemplates(Controller):
         self.gatekeeper: Gatekeeper = options["gatekeeper"]
         self.pods: GatekeeperPods = options["gatekeeper_pods"]
         self.templates = self.follow(informers.of(API, RESOURCE))
+        self.definitions = informers.of(*DEFINITIONS)
+        self.definitions.on_change(self._definition_changed)
+        self._defined: dict[str, int] = {}  # name of the template → generation
         self._kinds: dict[str, str] = {}  # name of the template → kind
         self._compiled: dict[str, int] = {}  # name of the template → generation
         self.pods.on_change(self._again)
 
     def _again(self) -> None:
         for name in self.templates.objects:
+            self.queue.add(name)
+
+    def _definition_changed(self, kind: str, definition: Object, old: Object | None) -> None:
+        name, _, group = definition["metadata"]["name"].partition(".")
+        if kind == "DELETED" and group == GROUP and self._defined.pop(name, None):
             self.queue.add(name)
 
     async def reconcile(self, key: str) -> None:
@@ -42,31 +50,40 @@ class ConstraintTemplates(Controller):
         # One that is gone takes its definition, and so its constraints, along
         if template is None or "deletionTimestamp" in template["metadata"]:
             self._compiled.pop(key, None)
+            self._defined.pop(key, None)
             kind = self._kinds.pop(key, "")
             self.gatekeeper.policies.pop(kind, None)
+            self.gatekeeper.operations.pop(kind, None)
             self.gatekeeper.constraints.pop(kind, None)
             await self.client.gone(path(*DEFINITIONS, name=f"{key}.{GROUP}"))
             return
 
         # Its Rego is compiled; one that cannot be used leaves what was in force before
-        kind = template["spec"]["crd"]["spec"]["names"]["kind"]
+        kind = (((template["spec"].get("crd") or {}).get("spec") or {}).get("names") or {}).get("kind", "")
         generation = template["metadata"]["generation"]
         errors: list[Object] = []
         if self._compiled.get(key) != generation:
             try:
                 self.gatekeeper.policies[kind] = compiled(template)
+                self.gatekeeper.operations[kind] = template["spec"]["targets"][0].get("operations") or []
                 self._kinds[key], self._compiled[key] = kind, generation
             except RegoError as error:
                 errors = [{"code": error.code, "message": str(error)}]
 
         # Its kind is defined, once it can be judged by
-        if not errors:
-            await self._define(constraint_definition(template))
+        if not errors and self._defined.get(key) != generation:
+            try:
+                await self._define(constraint_definition(template))
+                self._defined[key] = generation
+            except StatusError as error:
+                if error.code != 422:
+                    raise
+                errors = [{"code": "create_error", "message": f"Could not create CRD: {error.message}"}]
         await self._report(template, errors)
 
     async def _define(self, definition: Object) -> None:
         try:
-            await self.client.create(path(*DEFINITIONS), definition)
+            await self.writes.create(self.definitions, definition)
         except StatusError as error:
             if error.reason != "AlreadyExists":
                 raise
@@ -94,10 +111,11 @@ class ConstraintTemplates(Controller):
 
 def compiled(template: Object) -> RegoPolicy:
     """The policy of a template. Raises RegoError, also for an engine that Gatekeeper has and the sandbox has not."""
+    fault = fault_of(template)
+    if fault:
+        raise RegoError("create_error", fault)
     target = template["spec"]["targets"][0]
     name = template["metadata"]["name"]
-    if target.get("target") != TARGET:
-        raise RegoError("create_error", f"target {target.get('target')!r} is not known; expected {TARGET}")
     if target.get("rego"):
         return RegoPolicy(name, target["rego"], target.get("libs") or ())
     for code in target.get("code") or []:
@@ -105,7 +123,10 @@ def compiled(template: Object) -> RegoPolicy:
             source = code.get("source") or {}
             return RegoPolicy(name, source.get("rego", ""), source.get("libs") or (), v1=source.get("version") == "v1")
     engines = ", ".join(str(code.get("engine")) for code in target.get("code") or []) or "none"
-    raise RegoError("create_error", f"NotSupportedInSandbox: templates are judged by Rego; this one has {engines}")
+    raise RegoError(
+        "ingest_error",
+        f"Could not ingest Rego: NotSupportedInSandbox: templates are judged by Rego; this one has {engines}",
+    )
 
 
 __all__ = ["API", "GROUP", "RESOURCE", "VERSION", "ConstraintTemplates", "compiled"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from azsandbox.controllers.client import Object
+from azsandbox.controllers.client import KubeClient, Object
+from azsandbox.policy import own_objects
 from azsandbox.policy.exclusions import WEBHOOK as EXCLUDED
-from azsandbox.policy.gatekeeper import ACTIONS, WEBHOOK, Gatekeeper
+from azsandbox.policy.gatekeeper import WEBHOOK, Gatekeeper
 from azsandbox.policy.matching import Subject
 
 ADMIT, ADMIT_LABEL = "/v1/admit", "/v1/admitlabel"
 IGNORE_LABEL = "admission.gatekeeper.sh/ignore"
-CONSTRAINTS, TEMPLATES = "constraints.gatekeeper.sh", "templates.gatekeeper.sh"
+ACCOUNT = "gatekeeper-admin"
 
 Namespaces = Callable[[str], Awaitable["Object | None"]]
 
@@ -20,8 +21,8 @@ Namespaces = Callable[[str], Awaitable["Object | None"]]
 class Webhook:
     """Answers AdmissionReviews. `namespaces` reads a Namespace, `own` is Gatekeeper's, which is exempt."""
 
-    def __init__(self, gatekeeper: Gatekeeper, namespaces: Namespaces, own: str) -> None:
-        self.gatekeeper, self.namespaces, self.own = gatekeeper, namespaces, own
+    def __init__(self, gatekeeper: Gatekeeper, client: KubeClient, namespaces: Namespaces, own: str) -> None:
+        self.gatekeeper, self.client, self.namespaces, self.own = gatekeeper, client, namespaces, own
 
     async def answer(self, path: str, review: Object) -> Object:
         """The AdmissionReview with its response."""
@@ -38,24 +39,26 @@ class Webhook:
 
     async def _judge(self, request: Object) -> Object:
         # 0. What Gatekeeper does itself it does not judge.
-        groups = (request.get("userInfo") or {}).get("groups") or []
-        if f"system:serviceaccounts:{self.own}" in groups:
+        if (request.get("userInfo") or {}).get("username") == f"system:serviceaccount:{self.own}:{ACCOUNT}":
             return {"allowed": True}
         # 1. Gatekeeper's own objects are looked at for what they are.
+        try:
+            await own_objects.check(request, self.client)
+        except own_objects.Refused as error:
+            return {"allowed": False, "status": {"message": str(error), "code": error.code}}
+        # 2. Of what goes, what it was is judged. Nothing is in an exempt namespace.
         kind = request["kind"]
-        if kind["group"] in (CONSTRAINTS, TEMPLATES) and request["operation"] in ("CREATE", "UPDATE"):
-            return _own_object(kind["group"], request["object"])
-        # 2. Nobody judges what goes, nor what is in an exempt namespace.
-        namespace = request.get("namespace") or ""
-        obj = request.get("object")
-        if request["operation"] == "DELETE" or not obj:
-            return {"allowed": True}
-        if self.gatekeeper.exclusions.exclude(EXCLUDED, obj, kind["kind"], namespace):
+        if request["operation"] == "DELETE":
+            request = {**request, "object": request.get("oldObject")}
+        obj, is_namespace = request.get("object"), kind["kind"] == "Namespace" and not kind["group"]
+        namespace = "" if is_namespace else request.get("namespace") or ""
+        if not obj or self.gatekeeper.exclusions.exclude(EXCLUDED, obj, kind["kind"], namespace):
             return {"allowed": True}
         # 3. What each constraint has against it.
-        found = await self.namespaces(namespace) if namespace and kind["kind"] != "Namespace" else None
+        found = await self.namespaces(namespace) if namespace else None
         subject = Subject(kind["group"], kind["kind"], obj, request.get("oldObject"), found)
-        violations = self.gatekeeper.judge(subject, review_of(request, found), WEBHOOK)
+        review = review_of({**request, "namespace": namespace}, found)
+        violations = self.gatekeeper.judge(subject, review, WEBHOOK)
         # 4. Those that deny refuse it, those that warn say so.
         warnings = [v.text for v in violations if "warn" in v.actions]
         denials = [v.text for v in violations if "deny" in v.actions]
@@ -70,27 +73,3 @@ def review_of(request: Object, namespace: Object | None) -> dict[str, Any]:
 
 def _denied(message: str) -> Object:
     return {"allowed": False, "status": {"message": message, "reason": "Forbidden", "code": 403}}
-
-
-def _refused(message: str, code: int) -> Object:
-    return {"allowed": False, "status": {"message": message, "code": code}}
-
-
-def _own_object(group: str, obj: Object) -> Object:
-    if group == TEMPLATES:
-        name = (obj.get("metadata") or {}).get("name", "")
-        kind = (((obj["spec"].get("crd") or {}).get("spec") or {}).get("names") or {}).get("kind", "")
-        if not kind:
-            return _refused("invalid ConstraintTemplate: ConstraintTemplate has no CRD kind", 422)
-        if name != kind.lower():
-            text = f'the ConstraintTemplate\'s name "{name}" is not equal to the lowercase of CRD\'s Kind: "{kind.lower()}"'
-            return _refused(f"invalid ConstraintTemplate: {text}", 422)
-        targets = obj["spec"].get("targets") or []
-        if len(targets) != 1:
-            return _refused(f"invalid ConstraintTemplate: expected exactly 1 item in targets, got {len(targets)}", 422)
-        return {"allowed": True}
-    action = (obj.get("spec") or {}).get("enforcementAction") or "deny"
-    if action not in ACTIONS:
-        text = f'unrecognized enforcementAction: "{action}" is not within the supported list [{" ".join(ACTIONS)}]'
-        return _refused(text, 500)
-    return {"allowed": True}

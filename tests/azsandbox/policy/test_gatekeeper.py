@@ -107,3 +107,146 @@ async def test_without_a_pod_that_judges_everything_passes(client: KubeClient) -
         return True
 
     await until(passes)
+
+
+async def refused(client: KubeClient, obj: dict[str, Any], url: str = PODS) -> str:
+    """What is said of an object: "" if it passes."""
+    try:
+        await client.request("POST", url, obj, query={"dryRun": "All"})
+    except StatusError as error:
+        return error.message
+    return ""
+
+
+async def constrain(client: KubeClient, name: str, action: str = "deny", **spec: Any) -> None:
+    """Another constraint, once it is enforced."""
+    body = constraint(action)
+    body["metadata"]["name"] = name
+    body["spec"].update(spec)
+    await client.create(KIND, body)
+
+    async def enforced() -> Any:
+        return ((await client.get(f"{KIND}/{name}")).get("status") or {}).get("byPod")
+
+    await until(enforced)
+
+
+async def test_refusals_stand_in_the_order_of_their_texts(client: KubeClient) -> None:
+    await enforce(client)
+    await constrain(client, "another", parameters={"labels": ["a"]})
+    await constrain(client, "zone", parameters={"labels": ["zone"]})
+    await constrain(client, "quiet", "dryrun", parameters={"labels": ["b"]})
+    await constrain(client, "loud", "warn", parameters={"labels": ["c"]})
+    texts = (
+        '[another] labels required: {"a"}',
+        '[owner] labels required: {"owner"}',
+        '[zone] labels required: {"zone"}',
+    )
+    assert await refused(client, pod("bad")) == (
+        'admission webhook "validation.gatekeeper.sh" denied the request: ' + "\n".join(texts)
+    )
+
+
+async def test_a_scoped_constraint_acts_where_its_actions_are_for(client: KubeClient) -> None:
+    await enforce(client, "dryrun")
+    audit = {"action": "dryrun", "enforcementPoints": [{"name": "audit.gatekeeper.sh"}]}
+    everywhere = {"action": "deny", "enforcementPoints": [{"name": "*"}]}
+    await constrain(client, "later", "scoped", scopedEnforcementActions=[audit])
+    assert await refused(client, pod("bad")) == ""
+    await client.create(PODS, pod("bad"))
+
+    async def found() -> Any:
+        return ((await client.get(f"{KIND}/later")).get("status") or {}).get("violations")
+
+    (violation,) = await until(found)
+    assert (violation["enforcementAction"], violation["enforcementActions"]) == ("scoped", ["dryrun"])
+    await constrain(client, "always", "scoped", scopedEnforcementActions=[everywhere])
+    assert "[always] labels required" in await refused(client, pod("bad2"))
+
+
+async def test_an_audit_tells_the_first_violations_backwards_and_cuts_long_texts(client: KubeClient) -> None:
+    for number in range(22):
+        await client.create(PODS, pod(f"p{number:02}"))
+    await enforce(client, "dryrun")
+    await constrain(client, "long", "dryrun", parameters={"labels": ["x" * 300]})
+
+    async def status(name: str) -> Any:
+        found = (await client.get(f"{KIND}/{name}")).get("status") or {}
+        return found if found.get("totalViolations") == 22 else None
+
+    violations = (await until(lambda: status("owner")))["violations"]
+    assert [violation["name"] for violation in violations] == [f"p{number:02}" for number in reversed(range(20))]
+    message = (await until(lambda: status("long")))["violations"][0]["message"]
+    assert message == 'labels required: {"' + "x" * 234 + "..."
+
+
+async def test_a_config_leaves_namespaces_out(client: KubeClient) -> None:
+    await enforce(client)
+    config = {"apiVersion": "config.gatekeeper.sh/v1alpha1", "kind": "Config", "metadata": {"name": "config"}}
+    match = [{"excludedNamespaces": ["def*"], "processes": ["webhook"]}]
+    url = path("config.gatekeeper.sh/v1alpha1", "configs", "gatekeeper-system")
+    await client.create(url, {**config, "spec": {"match": match}})
+
+    async def passes() -> bool:
+        return await refused(client, pod("bad")) == ""
+
+    await until(passes)
+    await client.patch(f"{url}/config", {"spec": {"match": [{"excludedNamespaces": ["*"], "processes": ["audit"]}]}})
+
+    async def refuses() -> str:
+        return await refused(client, pod("bad"))
+
+    await until(refuses)
+
+
+async def test_a_sync_set_brings_objects_to_policies(client: KubeClient) -> None:
+    rego = (
+        'package requiredlabels\n\nviolation[{"msg": name}] {\n'
+        '  data.inventory.namespace["default"].v1.Secret[name]\n}\n'
+    )
+    await client.create(TEMPLATES, template(rego))
+    await until(lambda: client.find(KIND))
+    await constrain(client, "owner")
+    secrets = path("v1", "secrets", "default")
+    await client.create(secrets, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "known"}})
+    assert await refused(client, pod("bad")) == ""
+    gvks = [{"group": "", "version": "v1", "kind": "Secret"}]
+    sync_set = {"apiVersion": "syncset.gatekeeper.sh/v1alpha1", "kind": "SyncSet", "metadata": {"name": "secrets"}}
+    url = path("syncset.gatekeeper.sh/v1alpha1", "syncsets")
+    await client.create(url, {**sync_set, "spec": {"gvks": gvks}})
+
+    async def refuses() -> bool:
+        return (await refused(client, pod("bad"))).endswith("[owner] known")
+
+    await until(refuses)
+    await client.delete(f"{url}/secrets")
+
+    async def passes() -> bool:
+        return await refused(client, pod("bad")) == ""
+
+    await until(passes)
+
+
+async def test_a_template_is_about_its_operations_only(client: KubeClient) -> None:
+    updates = template()
+    updates["spec"]["targets"][0]["operations"] = ["UPDATE"]
+    await client.create(TEMPLATES, updates)
+    await until(lambda: client.find(KIND))
+    await constrain(client, "owner")
+    await client.create(PODS, pod("bad"))
+    with pytest.raises(StatusError, match="labels required"):
+        await client.patch(f"{PODS}/bad", {"metadata": {"labels": {"other": "x"}}})
+
+
+async def test_a_definition_that_is_deleted_is_made_again(client: KubeClient) -> None:
+    await client.create(TEMPLATES, template())
+    await until(lambda: client.find(KIND))
+    url = path("apiextensions.k8s.io/v1", "customresourcedefinitions", name="requiredlabels.constraints.gatekeeper.sh")
+    uid = (await client.get(url))["metadata"]["uid"]
+    await client.delete(url)
+
+    async def another() -> bool:
+        found = await client.find(url)
+        return found is not None and found["metadata"]["uid"] != uid
+
+    await until(another)

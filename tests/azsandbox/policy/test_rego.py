@@ -76,14 +76,39 @@ def test_an_expression_that_does_not_parse_matches_nothing() -> None:
     assert [answer["msg"] for answer in found] == ["c0"]
 
 
+TEMPLATE = "Could not ingest Rego: invalid ConstraintTemplate: "
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("violation[x] { x := 1 }", "package expected"),
-        ("package a\n\ndeny[x] { x := 1 }", "Missing required rules"),
-        ('package a\n\nviolation[{"msg": m}] {\n  m := \n}\n', "rego_parse_error"),
+        ("violation[x] { x := 1 }", "1 error occurred: template:1: rego_parse_error: package expected"),
+        ("package a\n\ndeny[x] { x := 1 }", "invalid rego: invalid module: missing required rules: [violation]"),
+        (
+            'package a\n\nviolation[{"msg": m}] { m := data.other.x } # data.this is none',
+            "invalid data references: check refs failed on module template: errors (1):\ndisallowed ref data.other.x\n",
+        ),
+        (
+            'package a\n\nimport data.other\n\nviolation[{"msg": m}] { m := other.x }',
+            'invalid import: bad import: "data.other"',
+        ),
+        (
+            'package a\n\nimport input.review\n\nviolation[{"msg": m}] { m := review.x }',
+            'invalid import: cannot import input: "input.review"',
+        ),
     ],
 )
 def test_rego_that_cannot_be_used_says_why(source: str, text: str) -> None:
-    with pytest.raises(RegoError, match=text):
+    with pytest.raises(RegoError) as refused:
         RegoPolicy("broken", source)
+    assert (refused.value.code, str(refused.value)) == ("ingest_error", TEMPLATE + text)
+
+
+def test_rego_that_does_not_parse_says_where() -> None:
+    with pytest.raises(RegoError, match=r"ConstraintTemplate: 1 error occurred: template:\d: rego_parse_error: "):
+        RegoPolicy("broken", 'package a\n\nviolation[{"msg": m}] {\n  m := \n}\n')
+
+
+def test_a_library_stands_below_lib() -> None:
+    with pytest.raises(RegoError, match=r"invalid lib prefix: path data\.exempt not found in lib prefixes"):
+        RegoPolicy("images", IMAGES, [EXEMPT.replace("package lib.exempt", "package exempt")])
