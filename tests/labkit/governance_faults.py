@@ -257,6 +257,12 @@ ACCESS_FAULTS: list[tuple[str, str, Any, Seed]] = [
     ),
     (
         "governance.cluster-admin-bindings",
+        "the extension's",
+        PASS,
+        binds(kind="ServiceAccount", namespace="flux-system", name="flux-applier"),
+    ),
+    (
+        "governance.cluster-admin-bindings",
         "the platform's",
         PASS,
         binds(kind="ServiceAccount", namespace="kube-system", name="anything"),
