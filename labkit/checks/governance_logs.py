@@ -121,10 +121,12 @@ def platform_logs(evidence: Evidence) -> Finding:
     """What the controllers and the autoscaler did, and the platform's metrics."""
     logs = governance("logs")
     have, metrics = _collected(evidence, "logs"), _collected(evidence, "metrics")
+    wanted = str(logs["metrics"])
     missing = [name for name in logs["platform"] if name not in have]
-    if str(logs["metrics"]).lower() not in metrics:
-        missing.append(f"the metric {logs['metrics']}")
-    observed = ", ".join([*sorted(have & diagnostics.known()), *sorted(metrics)]) or "none"
+    if wanted.lower() not in metrics:
+        missing.append(f"the metric {wanted}")
+    shown = [*sorted(have & diagnostics.known()), *([wanted] if wanted.lower() in metrics else [])]
+    observed = ", ".join(shown) or "none"
     expected, object_id = f"{', '.join(logs['platform'])} and the metric {logs['metrics']}", evidence.cluster_id
     if missing:
         return failed(observed, expected, f"not collected: {', '.join(missing)}", object_id)

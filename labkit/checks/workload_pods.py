@@ -83,7 +83,8 @@ def _phase(pod: Object, place: str, expected: str, object_id: str) -> Iterator[F
         reason = f"{place} ended in failure ({pod['reason'] or 'no reason given'}); its controller goes on without it"
         yield warned(f"{place}: Failed", expected, reason, object_id)
     elif pod["phase"] != "Running":
-        reason = f"{place} is {pod['phase'] or 'in no phase'}{', ' + pod['reason'] if pod['reason'] else ''}"
+        why = pod["unmet"] or pod["reason"]
+        reason = f"{place} is {pod['phase'] or 'in no phase'}{': ' + why if why else ''}"
         yield failed(f"{place}: {pod['phase'] or 'no phase'}", expected, reason, object_id)
     elif not pod["ready"]:
         yield failed(f"{place}: not ready", expected, f"not every container of {place} is ready", object_id)
@@ -93,7 +94,8 @@ def _deployments(deployments: list[Object], expected: str) -> Iterator[Finding]:
     for item in deployments:
         if item["available"] < item["replicas"]:
             place = f"{item['namespace']}/{item['name']}"
-            reason = item["stuck"] or f"{place} asks for {item['replicas']} pods, and {item['available']} are available"
+            counts = f"{place} should have {item['replicas']}, and has {item['available']} available"
+            reason = f"{counts}: {item['stuck']}" if item["stuck"] else counts
             observed = f"Deployment {place}: {item['available']} of {item['replicas']}"
             yield failed(observed, expected, reason, f"Deployment/{place}")
 

@@ -13,6 +13,7 @@ from labkit.checks.workload import Template, nothing, owner_of, spaces, template
 from labkit.checks.workload_pods import SPECS, every_container
 
 LEVELS = ("baseline", "restricted")
+SHARED = {"hostPID": "processes", "hostIPC": "shared memory", "hostNetwork": "network"}
 
 
 @judges("workload.no-privileged", reads=SPECS)
@@ -39,9 +40,9 @@ def _host(template: Template, expected: str) -> Iterator[Finding]:
             ports = ", ".join(map(str, container["hostPorts"]))
             reason = f"{place} takes port {ports} of its node, past every NetworkPolicy"
             yield failed(f"{place}: hostPort {ports}", expected, reason, object_id)
-    for key in ("hostPID", "hostIPC", "hostNetwork"):
+    for key, what in SHARED.items():
         if is_on(spec.get(key)):
-            yield failed(f"{place}: {key}", expected, f"{place} shares {key[4:]} with its node", object_id)
+            yield failed(f"{place}: {key}", expected, f"{place} sees the {what} of its node", object_id)
     for path in spec.get("hostPaths") or []:
         reason = f"{place} has {path} of its node before it"
         yield failed(f"{place}: hostPath {path}", expected, reason, object_id)

@@ -83,6 +83,7 @@ def _pod(specs: dict[str, Object], item: Object) -> Object:
         "deleting": bool(metadata.get("deletionTimestamp")),
         "phase": status.get("phase", ""),
         "reason": status.get("reason") or "",
+        "unmet": _unmet(status.get("conditions") or []),
         "containers": [
             _container_status(entry)
             for kind in ("initContainerStatuses", "containerStatuses")
@@ -91,6 +92,12 @@ def _pod(specs: dict[str, Object], item: Object) -> Object:
         "ready": all(entry.get("ready") for entry in status.get("containerStatuses") or []),
         "spec": specs.setdefault(key, spec),
     }
+
+
+def _unmet(conditions: list[Object]) -> str:
+    """The message of the first condition that does not hold and says why: of a pod without a node, the scheduler's."""
+    found = (item for item in conditions if item.get("status") == "False" and item.get("message"))
+    return str(next(found, {}).get("message") or "")[:300]
 
 
 def _container_status(entry: Object) -> Object:

@@ -148,6 +148,18 @@ def test_default_is_asked_for_its_labels_only_when_something_runs_there() -> Non
     assert (result.status, result.object_id) == (Status.FAIL, "Namespace/default")
 
 
+def test_of_a_pod_without_a_node_the_schedulers_reason_is_told() -> None:
+    kubernetes = HealthyKubernetes()
+    said = "0/3 nodes are available: 3 Insufficient memory."
+    pod = kubernetes.answers["/api/v1/pods"][0]
+    pod["status"] = {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}],
+    }
+    result = run(catalogue.checks()["workload.pods-healthy"], gather("workload", kubernetes=kubernetes))
+    assert result.reason == f"staging/hello-5d78c9869d-0 is Pending: {said}"
+
+
 class Many(HealthyKubernetes):
     """A cluster of 5,000 pods, made a page at a time."""
 
