@@ -30,6 +30,7 @@ from labkit.views import tracebacks
 if TYPE_CHECKING:
     from labkit.azure.clients import Clients
     from labkit.gitops.gitops import GitOps
+    from labkit.people import Group, Person
     from labkit.readers import ArmReader, KubernetesReader, LogsReader
     from labkit.reports.model import Report
     from labkit.views.cards import Results
@@ -129,6 +130,28 @@ class Lab:
         }
         return Table.of([{"what": what, "value": value} for what, value in facts.items()], title="This lab")
 
+    def person(self, role: str) -> Person:
+        """Somebody else who tries things: "admin", "developer" or "reader"; the table `people` of lab.toml names them.
+
+        Raises TargetError for a role that nobody has here.
+        """
+        from labkit import people
+
+        return people.person(self, role)
+
+    def group(self, role: str) -> Group:
+        """The Entra ID group of the table `people` of lab.toml, by its role; made if it is not there.
+
+        The person of that role is made a member of a group that is made. Raises ReadError with Graph's own refusal.
+        """
+        from labkit import people
+
+        directory = people.Directory()
+        try:
+            return people.group(directory, self.settings, role, self.connection.people.get(role))
+        finally:
+            directory.close()
+
     # -- waiting ------------------------------------------------------------------------------------------------
 
     def wait(self, awaited: Any, title: str, *, timeout: float = 600) -> Any:
@@ -157,7 +180,7 @@ class Lab:
 
         if self.connection.reads_only:
             return self.kubeconfig_path
-        document = self._credentials(admin)
+        document = self.credentials(self.arm, admin=admin)
         ready = kubeconfigs.converted(
             document,
             environment=self.connection.environment,
@@ -171,7 +194,8 @@ class Lab:
         os.environ["KUBECONFIG"] = str(path)
         return path
 
-    def _credentials(self, admin: bool) -> dict[str, Any]:
+    def credentials(self, reader: ArmReader, *, admin: bool = False) -> dict[str, Any]:
+        """The kubeconfig that Azure hands out, as it is, to whom `reader` asks as. Raises ReadError."""
         import base64
 
         from labkit import kubeconfig as kubeconfigs
@@ -179,7 +203,7 @@ class Lab:
 
         action = "listClusterAdminCredential" if admin else "listClusterUserCredential"
         path = f"{cluster_path(self.subscription_id, self.settings)}/{action}"
-        answer = self._when_ready(lambda: self.arm.post(path, api_versions()["managedClusters"]))
+        answer = self._when_ready(lambda: reader.post(path, api_versions()["managedClusters"]))
         found = answer.get("kubeconfigs") or []
         if not found:
             raise ReadError(f"{action} answered no kubeconfig", 0, "NoKubeconfig", "az aks get-credentials")
@@ -197,30 +221,44 @@ class Lab:
                     raise
             time.sleep(0.2)
 
-    def kubectl(self, command: str | Sequence[str], *, input: str | None = None, check: bool = True) -> Output:
-        """Run kubectl with the lab's kubeconfig, print what it says, and return it.
+    def kubectl(
+        self,
+        command: str | Sequence[str],
+        *,
+        input: str | None = None,
+        check: bool = True,
+        kubeconfig: Path | None = None,
+    ) -> Output:
+        """Run kubectl with the lab's kubeconfig, or another, print what it says, and return it.
 
         `command` is split as a shell would, but no shell runs it. `input` is given to its standard input, for
         `apply -f -`. An exit code other than 0 raises CommandFailed, unless `check` is False.
         """
         words = shlex.split(command) if isinstance(command, str) else list(command)
-        ended = self.run_kubectl(words, input=input, check=check)
+        ended = self.run_kubectl(words, input=input, check=check, kubeconfig=kubeconfig)
         for said in (ended.stdout, ended.stderr):
             if said:
                 print(said, end="" if said.endswith("\n") else "\n")
         return ended
 
-    def run_kubectl(self, words: Sequence[str], *, input: str | None = None, check: bool = True) -> Output:
+    def run_kubectl(
+        self,
+        words: Sequence[str],
+        *,
+        input: str | None = None,
+        check: bool = True,
+        kubeconfig: Path | None = None,
+    ) -> Output:
         """As `kubectl`, and print nothing."""
         program = shutil.which("kubectl")
         if program is None:
             raise ToolMissing(
                 "kubectl is not on the PATH.", "see https://kubernetes.io/docs/tasks/tools/ for how to install it"
             )
-        if not self.kubeconfig_path.exists():
+        if kubeconfig is None and not self.kubeconfig_path.exists():
             self.kubeconfig()
-        context = ["--context", self.connection.context] if self.connection.context else []
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig_path)}
+        context = ["--context", self.connection.context] if self.connection.context and kubeconfig is None else []
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig_path)}
         ended = subprocess.run(
             [program, *context, *words], input=input, capture_output=True, text=True, env=environment, check=False
         )

@@ -84,7 +84,7 @@ def _asked(client: Any, request: Any) -> dict[str, Any]:
         raise ReadError(message, 0, "NoAnswer", "labkit status") from error
     if response.status_code >= 400:
         raise _arm_error(request.method, request.url, response.status_code, response.text())
-    answer: dict[str, Any] = response.json()
+    answer: dict[str, Any] = response.json() if response.text() else {}
     return answer
 
 

@@ -127,6 +127,17 @@ KEYS: dict[str, Key] = {
         },
     ),
     **_keys(
+        "people",
+        {
+            "admin_group": text,
+            "developer_group": text,
+            "reader_group": text,
+            "admin": text,
+            "developer": text,
+            "reader": text,
+        },
+    ),
+    **_keys(
         "gitops",
         {
             "repository_owner": name("repository"),
@@ -241,6 +252,14 @@ class Settings:
     authorized_ip_ranges: list[str]
     admin_group_object_ids: list[str]
     local_accounts_disabled: bool
+    admin_group: str
+    """Name of the Entra ID group that administers clusters; developer_group and reader_group are the others'."""
+    developer_group: str
+    reader_group: str
+    admin: str
+    """User principal name of the person that a lesson tries things as; empty: the lab's own, where it has people."""
+    developer: str
+    reader: str
     repository_owner: str
     repository_url: str
     branch: str

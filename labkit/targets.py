@@ -28,11 +28,21 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @dataclass(frozen=True)
+class Stranger:
+    """Somebody else who can sign in: the name they sign in with, how they are called, and their own environment."""
+
+    user: str
+    name: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Connection:
     """What a connected target says of itself.
 
     `environment` holds the variables that the clients need; `proxy` is the one of them that a kubeconfig needs as
-    well. `costs` is true where resources are paid for, `reads_only` where the lab must not change anything.
+    well. `costs` is true where resources are paid for, `reads_only` where the lab must not change anything. `people`
+    are those besides the learner who can sign in here, by their role.
     """
 
     place: str
@@ -45,6 +55,7 @@ class Connection:
     reads_only: bool = False
     context: str = ""
     kubeconfig: Path | None = None
+    people: Mapping[str, Stranger] = field(default_factory=dict)
 
 
 class Target(Protocol):
@@ -62,7 +73,8 @@ def choose(settings: Settings, home: Path, run: Run = subprocess.run) -> Target:
         return Sandbox(home, run=run)
     if settings.target == "context":
         return Context(settings.context, subscription_id=settings.subscription_id)
-    return Subscription(settings.subscription_id, settings.tenant_id)
+    people = {role: user for role in ("admin", "developer", "reader") if (user := getattr(settings, role))}
+    return Subscription(settings.subscription_id, settings.tenant_id, people=people, home=home)
 
 
 class Sandbox:
@@ -97,6 +109,7 @@ class Sandbox:
             object_id=str(facts.get("object_id", "")),
             environment=environment,
             proxy=str(facts.get("proxy", "")),
+            people=_people(facts, environment),
         )
 
     def _ask(self, *arguments: str) -> str:
@@ -148,15 +161,33 @@ def _environment(facts: Mapping[str, Any]) -> dict[str, str]:
     return variables
 
 
+def _people(facts: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Stranger]:
+    """The people of the sandbox. Whose token is given out says the identity header; the rest is the learner's."""
+    found = {}
+    for role, person in (facts.get("personas") or {}).items():
+        own = {**environment, "IDENTITY_HEADER": str(person["identity_header"])}
+        found[role] = Stranger(str(person["user"]), str(person.get("name", "")), own)
+    return found
+
+
 class Subscription:
     """A subscription of Azure, reached with whatever DefaultAzureCredential finds: az login, or a service principal."""
 
     kind = "aks"
 
-    def __init__(self, subscription_id: str = "", tenant_id: str = "", credential: Any = None) -> None:
+    def __init__(
+        self,
+        subscription_id: str = "",
+        tenant_id: str = "",
+        credential: Any = None,
+        people: Mapping[str, str] | None = None,
+        home: Path = Path(),
+    ) -> None:
         self._subscription_id = subscription_id
         self._tenant_id = tenant_id
         self._credential = credential
+        self._people = people or {}
+        self._home = home
 
     def connect(self) -> Connection:
         """Sign in, and find the subscription. Raises TargetError when nobody is signed in, or the choice is open."""
@@ -176,7 +207,13 @@ class Subscription:
             object_id=str(claims.get("oid", "")),
             environment={"AZURE_TENANT_ID": self._tenant_id} if self._tenant_id else {},
             costs=True,
+            people={role: self._stranger(role, user) for role, user in self._people.items()},
         )
+
+    def _stranger(self, role: str, user: str) -> Stranger:
+        """Somebody who signs in by `az login` in a folder of their own, which az keeps its sign-in in."""
+        folder = self._home / ".labkit" / "people" / role / "azure"
+        return Stranger(user, "", {"AZURE_CONFIG_DIR": str(folder), "AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"})
 
     def _only_subscription(self, credential: Any) -> str:
         named = os.environ.get("AZURE_SUBSCRIPTION_ID")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labkit.azure import cluster, defender, gitops, network, node_pools, registry, resource_group, workspace
+from labkit.azure import access, cluster, defender, gitops, network, node_pools, registry, resource_group, workspace
 from labkit.azure.clients import Clients
 from labkit.errors import LessonError
 from labkit.settings import Settings
@@ -25,7 +25,8 @@ class Making(Protocol):
 class Step:
     """A step: the lesson that teaches it, what it makes, and the module that can make it.
 
-    `aside` is a step that no later lesson stands on, made for its own lesson alone: it costs by the subscription.
+    `aside` is a step that no later lesson stands on, made for its own lesson alone: it costs by the
+    subscription, or takes something away.
     """
 
     lesson: str
@@ -40,6 +41,7 @@ STEPS = (
     Step("11", "log workspace", workspace),
     Step("12", "cluster", cluster),
     Step("13", "node pools", node_pools),
+    Step("22", "roles for groups, and local accounts off", access, aside=True),
     Step("23", "container registry", registry),
     Step("23", "Defender for Containers", defender, aside=True),
     Step("31", "Flux, and the repository that it follows", gitops),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labkit.azure import cluster, defender, gitops, network, node_pools, resource_group, steps, workspace
+from labkit.azure import access, cluster, defender, gitops, network, node_pools, resource_group, steps, workspace
 from labkit.checks import catalogue
 from labkit.checks.core import Status, run
 from labkit.errors import LessonError
@@ -67,6 +67,34 @@ def test_a_cluster_that_is_written_again_keeps_its_pools() -> None:
     mine = [ManagedClusterAgentPoolProfile(name="mine", mode="System")]
     body = cluster.body(SUBSCRIPTION, "tenant", Settings(), mine).as_dict()
     assert [pool["name"] for pool in body["properties"]["agentPoolProfiles"]] == ["mine"]
+
+
+def test_the_roles_of_the_groups_pass_the_checks_of_them() -> None:
+    ids = {"admin": "a" * 8, "developer": "d" * 8, "reader": "r" * 8}
+    assignments = [
+        {
+            "id": f"{where}/providers/Microsoft.Authorization/roleAssignments/{number}",
+            "properties": {
+                "roleDefinitionId": f"/providers/Microsoft.Authorization/roleDefinitions/{role}",
+                "principalId": ids[who],
+                "principalType": "Group",
+                "scope": where,
+            },
+        }
+        for number, (who, role, where) in enumerate(access.wanted(SUBSCRIPTION, Settings()))
+    ]
+    seen = evidence(Settings())
+    own = seen.cluster_id.lower()
+    seen.sources["role-assignments"] = [a for a in assignments if a["properties"]["scope"].lower() == own]
+    seen.sources["namespace-roles"] = {
+        name: [a for a in assignments if a["properties"]["scope"].endswith(f"/namespaces/{name}")]
+        for name in Settings().application_namespaces
+    }
+    for name in ("governance.rbac-admin-group", "governance.rbac-namespace-group"):
+        (check,) = [check for check in catalogue.select() if check.id == name]
+        assert run(check, seen).status is Status.PASS, name
+    writes = [where for _, role, where in access.wanted(SUBSCRIPTION, Settings()) if role == access.WRITER]
+    assert [where.rsplit("/", 1)[-1] for where in writes] == ["staging"]
 
 
 def test_the_extension_passes_the_check_of_it() -> None:

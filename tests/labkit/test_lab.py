@@ -90,7 +90,7 @@ def fake_kubectl(folder: Path, script: str) -> None:
 def lab(tmp_path: Path, target: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     opened = Lab.open(tmp_path, quiet=True)
-    monkeypatch.setattr(opened, "_credentials", lambda admin: __import__("yaml").safe_load(USER))
+    monkeypatch.setattr(opened, "credentials", lambda reader, admin=False: __import__("yaml").safe_load(USER))
     return opened
 
 
