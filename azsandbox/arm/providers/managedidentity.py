@@ -20,6 +20,8 @@ from azsandbox.entra import FederatedCredential
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
 
+READ_ONLY = ("tenantId", "principalId", "clientId")
+ISOLATION = ("None", "Regional")
 LIMIT = 20  # federated credentials an identity
 CREDENTIALS = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
 
@@ -36,6 +38,13 @@ class ManagedIdentity(Provider):
 def _written(id_: ResourceId) -> str:
     """Ids of identities have `resourcegroups` in lower case."""
     return str(id_).replace("/resourceGroups/", "/resourcegroups/", 1)
+
+
+def _refuse_unknown(call: Call, known: set[str], what: str) -> None:
+    """Raises for what the sandbox would otherwise pass over, such as `claimsMatchingExpression`."""
+    for name, value in call.properties.items():
+        if name not in known and value is not None:
+            raise errors.not_supported(f"'properties.{name}' of {what}")
 
 
 class UserAssignedIdentities(ResourceType):
@@ -60,7 +69,11 @@ class UserAssignedIdentities(ResourceType):
         }
         if current:
             properties = dict(current.properties)
+        _refuse_unknown(call, {"isolationScope", *READ_ONLY}, "a user-assigned identity")
         isolation = call.properties.get("isolationScope")
+        if isolation not in (None, *ISOLATION):
+            text = f"The isolation scope '{isolation}' is not valid. Possible values: {', '.join(ISOLATION)}."
+            raise errors.ArmError(400, "BadRequest", text)
         if isolation is not None:
             properties["isolationScope"] = isolation
         return {"tags": call.document.get("tags") or {}, "properties": properties}
@@ -127,6 +140,7 @@ class FederatedCredentials(ResourceType):
 
     async def accept(self, call: Call, current: Stored | None) -> Document:
         properties = call.properties
+        _refuse_unknown(call, {"issuer", "subject", "audiences"}, "a federated identity credential")
         issuer, subject, audiences = (properties.get(key) for key in ("issuer", "subject", "audiences"))
         for key, value in (("issuer", issuer), ("subject", subject), ("audiences", audiences)):
             if not value:

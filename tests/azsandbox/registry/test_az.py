@@ -1,4 +1,4 @@
-"""The stock Azure CLI on registries, for whoever has one: put `az` on the PATH (`pip install azure-cli` in a venv)."""
+"""The stock Azure CLI on registries and Defender, for whoever has one: put `az` on the PATH (`pip install azure-cli` in a venv)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +102,37 @@ def test_attaching_a_registry_is_a_role_of_the_kubelets(az: Az) -> None:
     assert az("role assignment list --scope", registry["id"]) == []
     az("acr delete -n labattach --yes")
     assert az.run("acr show -n labattach").returncode
+
+
+def test_defender_is_a_plan_of_the_subscription_and_a_sensor_of_the_cluster(az: Az) -> None:
+    plans = {row["name"]: row for row in az("security pricing list")["value"]}
+    assert plans["Containers"]["pricingTier"] == "Free"
+    assert plans["KubernetesService"]["replacedBy"] == ["Containers"]
+    made = az("security pricing create -n Containers --tier standard")
+    assert (made["pricingTier"], made["name"]) == ("Standard", "Containers")
+    assert {one["isEnabled"] for one in made["extensions"]} == {"True"}
+    sensor = az(
+        "security pricing create -n Containers --tier standard --extensions name=ContainerSensor isEnabled=False"
+    )
+    assert [one["name"] for one in sensor["extensions"] if one["isEnabled"] == "False"] == ["ContainerSensor"]
+    assert az("security pricing show -n Containers")["pricingTier"] == "Standard"
+    assert az("security pricing create -n Containers --tier free")["extensions"] is None
+    unknown = az.run("security pricing show -n Everything")
+    assert unknown.returncode
+    assert "Possible pricing bundle names" in unknown.stderr
+    (setting,) = az("security auto-provisioning-setting list")
+    assert setting["autoProvision"] == "Off"
+
+
+def test_the_sensor_is_switched_on_with_a_workspace_and_off_without(az: Az, tmp_path: Path) -> None:
+    az("aks create -g rg-acr -n watched --node-count 1 --no-ssh-key")
+    workspace = az("monitor log-analytics workspace create -g rg-acr -n logs")
+    config = tmp_path / "defender.json"
+    config.write_text(json.dumps({"logAnalyticsWorkspaceResourceId": workspace["id"]}))
+    on = az("aks update -g rg-acr -n watched --enable-defender --defender-config", str(config))
+    assert on["securityProfile"]["defender"]["securityMonitoring"]["enabled"] is True
+    assert on["securityProfile"]["defender"]["logAnalyticsWorkspaceResourceId"] == workspace["id"]
+    off = az("aks update -g rg-acr -n watched --disable-defender")
+    assert off["securityProfile"]["defender"]["securityMonitoring"]["enabled"] is False
+    by_default = az("aks update -g rg-acr -n watched --enable-defender")
+    assert "DefaultWorkspace-" in by_default["securityProfile"]["defender"]["logAnalyticsWorkspaceResourceId"]
