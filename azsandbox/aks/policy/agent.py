@@ -179,6 +179,7 @@ def row(policy: Policy, constraint: Object) -> dict[str, Any]:
         "definition": policy.definition["id"],
         "reference": policy.reference,
         "constraint": constraint["metadata"]["name"],
+        "time": status["auditTimestamp"],
         "total": int(status.get("totalViolations") or 0),
         "components": [
             {

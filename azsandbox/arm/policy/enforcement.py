@@ -12,7 +12,7 @@ from azsandbox.arm.policy.built_in import EXEMPTIONS
 from azsandbox.arm.policy.conditions import Judge
 from azsandbox.arm.policy.definitions import version_of
 from azsandbox.arm.policy.in_force import InForce, Policy, judged
-from azsandbox.arm.resources import Document, merge
+from azsandbox.arm.resources import Document, merge, timestamp
 
 if TYPE_CHECKING:
     from azsandbox.arm.call import Call
@@ -58,12 +58,24 @@ def apply(call: Call) -> None:
     for policy in [p for p in held if p.effect.lower() in ("append", "modify")]:
         _change(call, policy, resource)
     found = []
-    for policy in [p for p in held if p.effect.lower() == "deny"]:
+    for policy in [p for p in held if p.effect.lower() in ("deny", "audit")]:
         judge = Judge(resource, scope_of(call.arm, policy, resource, call.api_version))
         if _holds(judge, policy.rule["if"]):
             found.append((policy, judge.seen))
     if found:
-        raise disallowed(resource, found)
+        _remember(call, resource, [policy for policy, _ in found])
+    if denied := [(policy, seen) for policy, seen in found if policy.effect.lower() == "deny"]:
+        raise disallowed(resource, denied)
+
+
+def _remember(call: Call, resource: Document, policies: list[Policy]) -> None:
+    """Keeps the events that PolicyInsights tells of."""
+    from azsandbox.arm.policy import compliance, events
+
+    now = timestamp(call.arm.services.clock)
+    rows = [compliance.record(call.arm, policy, resource, "NonCompliant", now) for policy in policies]
+    more = {"tenantId": call.arm.services.tenant_id, "principalOid": call.identity.object_id}
+    events.add(call.arm, [{**row, **more} for row in rows])
 
 
 def _holds(judge: Judge, condition: Document) -> bool:

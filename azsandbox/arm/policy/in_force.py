@@ -184,11 +184,11 @@ def _over(expires: Any, now: dt.datetime) -> bool:
 
 
 def judged(policy: Policy, resource: Document) -> bool:
-    """Whether a policy of its mode looks at a resource: Indexed at those that have a location and tags, the mode of
-    clusters at none by itself."""
+    """Whether a policy of its mode looks at a resource: Indexed at those that have a location and tags, which groups
+    do not count among; the mode of clusters at none by itself."""
     if policy.mode == KUBERNETES:
         return False
-    return policy.mode.lower() != "indexed" or "location" in resource
+    return policy.mode.lower() != "indexed" or ("location" in resource and resource["type"] != ids.GROUPS)
 
 
 def document(stored: Stored) -> Document:

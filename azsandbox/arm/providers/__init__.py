@@ -17,6 +17,7 @@ def built_in() -> list[Provider]:
     from azsandbox.arm.providers.managedidentity import ManagedIdentity
     from azsandbox.arm.providers.network import Network
     from azsandbox.arm.providers.operationalinsights import OperationalInsights
+    from azsandbox.arm.providers.policyinsights import PolicyInsights
     from azsandbox.arm.providers.resources import Resources
     from azsandbox.arm.providers.security import Security
 
@@ -32,5 +33,6 @@ def built_in() -> list[Provider]:
         ContainerRegistry(),
         ContainerService(),
         KubernetesConfiguration(),
+        PolicyInsights(),
         Security(),
     ]

@@ -1,0 +1,58 @@
+"""Microsoft.PolicyInsights: how resources stand with the policies that hold for them.
+
+Attestations and policy metadata are refused by name (no type here).
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from azsandbox.arm.provider import Provider
+from azsandbox.arm.resources import COLLECTION
+
+if TYPE_CHECKING:
+    from azsandbox.arm.provider import Arm
+    from azsandbox.arm.resource_type import ResourceType
+
+__all__ = ["PolicyInsights"]
+
+TYPES = ("policyStates", "componentPolicyStates", "policyEvents", "asyncOperationResults", "remediations")
+AFTER_SECONDS = 900.0  # after a change until resources are judged anew ("Get compliance data", evaluation triggers)
+
+
+class PolicyInsights(Provider):
+    """The namespace Microsoft.PolicyInsights."""
+
+    namespace = "Microsoft.PolicyInsights"
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.late(_types, *TYPES)
+
+    async def run(self, arm: Arm) -> None:
+        """Judges all resources some time after something has changed, while anything is assigned."""
+        with closing(arm.services.store.watch(COLLECTION)) as changes:
+            due = True  # of what was assigned before a start
+            while not changes.closed:
+                if not due:
+                    await changes.next()
+                due = False
+                if self._any(arm):
+                    await arm.services.clock.sleep(AFTER_SECONDS)
+                    changes.pending()
+                    self._evaluate(arm)
+
+    def _any(self, arm: Arm) -> bool:
+        return bool(arm.resources.all("Microsoft.Authorization/policyAssignments"))
+
+    def _evaluate(self, arm: Arm) -> None:
+        from azsandbox.arm.policy import compliance
+
+        compliance.evaluate(arm)
+
+
+def _types() -> list[ResourceType]:
+    from azsandbox.arm.providers.policyinsights.states import types
+
+    return types()
