@@ -121,7 +121,12 @@ async def test_a_definition_of_ones_own_brings_its_template(lab: Lab) -> None:
         "kind": "ConstraintTemplate",
         "metadata": {"name": "noname"},
         "spec": {
-            "crd": {"spec": {"names": {"kind": "NoName"}}},
+            "crd": {
+                "spec": {
+                    "names": {"kind": "NoName"},
+                    "validation": {"openAPIV3Schema": {"type": "object", "properties": {"name": {"type": "string"}}}},
+                }
+            },
             "targets": [
                 {
                     "target": "admission.k8s.gatekeeper.sh",
