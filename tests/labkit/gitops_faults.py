@@ -88,6 +88,13 @@ def document(**fields: Any) -> Seed:
 
 
 GITOPS_FAULTS: list[tuple[str, str, Any, Seed]] = [
+    ("gitops.installed", "Azure unread", PASS, source("extensions", DENIED)),
+    (
+        "gitops.installed",
+        "Azure unread, and no agents of it",
+        FAIL,
+        both(source("extensions", DENIED), drop_deployment("fluxconfig-agent")),
+    ),
     ("gitops.installed", "none", FAIL, both(source("extensions", []), source("flux-deployments", []))),
     ("gitops.installed", "controllers alone", FAIL, source("extensions", [])),
     ("gitops.installed", "both", FAIL, flux_object("kustomizations", 0, "name", "flux-system")),
