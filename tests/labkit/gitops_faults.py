@@ -88,10 +88,10 @@ def document(**fields: Any) -> Seed:
 
 
 GITOPS_FAULTS: list[tuple[str, str, Any, Seed]] = [
-    ("gitops.installed", "Azure unread", PASS, source("extensions", DENIED)),
+    ("gitops.installed", "Azure unread, its agents there", PASS, source("extensions", DENIED)),
     (
         "gitops.installed",
-        "Azure unread, and no agents of it",
+        "Azure unread, controllers alone",
         FAIL,
         both(source("extensions", DENIED), drop_deployment("fluxconfig-agent")),
     ),
@@ -104,7 +104,6 @@ GITOPS_FAULTS: list[tuple[str, str, Any, Seed]] = [
         PASS,
         both(source("extensions", []), flux_object("kustomizations", 0, "name", "flux-system")),
     ),
-    ("gitops.installed", "Azure unread, controllers alone", FAIL, source("extensions", DENIED)),
     ("gitops.extension-health", "failed", FAIL, put("extensions", "0.properties.provisioningState", "Failed")),
     (
         "gitops.extension-health",
