@@ -312,6 +312,16 @@ class Lab:
 
         return Table.of(rows, columns, title)
 
+    def logs(self, answer: Any, title: str = "") -> Table:
+        """The rows of a table that azure-monitor-query answered, as a table; of times the second is shown.
+
+        `answer` is a LogsQueryResult, of which the first table is shown, or a LogsTable.
+        """
+        from labkit.views import rows
+
+        found = answer.tables[0] if hasattr(answer, "tables") else answer
+        return self.table(map(rows.log(found.columns), found.rows), title, found.columns)
+
     def resources(self) -> Table:
         """What is in the lab's resource group."""
         from labkit.checks.evidence import api_versions

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         KubernetesConfigurationFluxConfigurationsMgmtClient,
     )
     from azure.mgmt.loganalytics import LogAnalyticsManagementClient
+    from azure.mgmt.monitor import MonitorManagementClient
     from azure.mgmt.network import NetworkManagementClient
     from azure.mgmt.resource.resources import ResourceManagementClient
 
@@ -55,6 +56,13 @@ class Clients:
         from azure.mgmt.loganalytics import LogAnalyticsManagementClient
 
         return LogAnalyticsManagementClient(self.credential, self.subscription_id)
+
+    @cached_property
+    def monitor(self) -> MonitorManagementClient:
+        """Diagnostic settings."""
+        from azure.mgmt.monitor import MonitorManagementClient
+
+        return MonitorManagementClient(self.credential, self.subscription_id)
 
     @cached_property
     def containers(self) -> ContainerServiceClient:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labkit.azure import access, cluster, defender, gitops, network, node_pools, registry, resource_group, workspace
+from labkit.azure import (
+    access,
+    audit_logs,
+    cluster,
+    defender,
+    gitops,
+    network,
+    node_pools,
+    registry,
+    resource_group,
+    workspace,
+)
 from labkit.azure.clients import Clients
 from labkit.errors import LessonError
 from labkit.settings import Settings
@@ -41,6 +52,7 @@ STEPS = (
     Step("11", "log workspace", workspace),
     Step("12", "cluster", cluster),
     Step("13", "node pools", node_pools),
+    Step("21", "control plane logs", audit_logs, aside=True),
     Step("22", "roles for groups, and local accounts off", access, aside=True),
     Step("23", "container registry", registry),
     Step("23", "Defender for Containers", defender, aside=True),

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from labkit.azure import access, cluster, defender, gitops, network, node_pools, resource_group, steps, workspace
+from labkit.azure import (
+    access,
+    audit_logs,
+    cluster,
+    defender,
+    gitops,
+    network,
+    node_pools,
+    resource_group,
+    steps,
+    workspace,
+)
 from labkit.checks import catalogue
 from labkit.checks.core import Status, run
 from labkit.errors import LessonError
@@ -175,3 +186,25 @@ def test_defender_tells_the_labs_workspace_and_leaves_the_nodes_disks_alone() ->
 def test_a_lesson_that_makes_nothing_is_named() -> None:
     with pytest.raises(LessonError, match="lesson '51' makes nothing"):
         steps.up_to("51")
+
+
+def test_the_diagnostic_setting_passes_the_checks_of_logs() -> None:
+    settings = Settings()
+    seen = evidence(settings)
+    workspace_id = seen.sources["workspaces"]["audit"]["id"]
+    made = audit_logs.body(workspace_id).serialize()["properties"]
+    setting = {
+        "id": f"{seen.cluster_id}/providers/Microsoft.Insights/diagnosticSettings/x",
+        "name": "x",
+        "properties": made,
+    }
+    seen.sources["diagnostic-settings"] = [setting]
+    for name in ("governance.diagnostic-setting", "governance.audit-logs", "governance.platform-logs"):
+        (check,) = [check for check in catalogue.select() if check.id == name]
+        assert run(check, seen).status is Status.PASS, name
+
+
+def test_the_setting_is_on_the_cluster_and_named_for_it() -> None:
+    settings = Settings()
+    assert audit_logs.cluster_id(SUBSCRIPTION, settings).endswith("/managedClusters/aks-baseline")
+    assert audit_logs.name(settings) == "diag-aks-baseline"

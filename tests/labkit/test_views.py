@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
 
@@ -271,3 +272,11 @@ def test_a_cluster_without_nodes_can_be_drawn() -> None:
     picture = diagram.pools({"name": "x", "properties": {}}, [])
     ElementTree.fromstring(picture.svg)
     assert picture.description == "Node pools of x. There are none."
+
+
+def test_rows_of_a_log_query_have_their_columns_and_times_to_the_second() -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+    row = rows.log(["TimeGenerated", "who", "code"])([moment, "ada", 403])
+    assert row == {"TimeGenerated": "2026-01-02 03:04:05", "who": "ada", "code": 403}
+    shown = Table.of([row], ["TimeGenerated", "who", "code"], "Refused").text()
+    assert "2026-01-02 03:04:05  ada  403" in shown

@@ -83,7 +83,7 @@ class ControlPlaneLogs:
 
     # --- who
 
-    def _identify(self, request: Request) -> User:
+    def _identify(self, request: Request, response: Response) -> User:
         """Who a controller of the sandbox is on AKS; anybody else is who they are."""
         if request.client or request.user is not MASTER:
             return request.user
@@ -91,18 +91,21 @@ class ControlPlaneLogs:
         if account.startswith(_ACCOUNT):
             return User(account, _ACCOUNT_GROUPS)
         if agent == "kubelet":
-            node = self._node(request)
+            node = self._node(request, response)
             return User(f"system:node:{node}" if node else "system:node", ("system:nodes", "system:authenticated"))
         known = self.facts["agents"].get(agent) or self.facts["agents"][CONTROLLERS]
         return User(known["name"], tuple(known["groups"]))
 
-    def _node(self, request: Request) -> str:
-        """The node whose kubelet asks: the one it asks about, or the one of the pod that it asks about."""
+    def _node(self, request: Request, response: Response) -> str:
+        """The node whose kubelet asks: the one it asks about, or the one of the pod that it asks about or got."""
         name = request.resource.name if request.resource else ""
         if name in ("nodes", "leases", "csinodes"):
             return request.name
         if name == "pods" and request.name:
             pod = self.cluster.server.peek("pods", request.namespace, request.name)
+            if pod is None:  # it has just been deleted
+                body = response.body
+                pod = body if isinstance(body, dict) else decoded(body, response.content_type)
             return str(((pod or {}).get("spec") or {}).get("nodeName") or "")
         return ""
 

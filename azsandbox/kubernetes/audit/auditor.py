@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Respond = Callable[[Request], Awaitable[Response]]
 Sink = Callable[[AuditEvent], None]
-Identify = Callable[[Request], User]
+Identify = Callable[[Request, Response], User]
 After = Callable[[Request, Response], None]
 
 
@@ -89,7 +89,7 @@ class Auditor:
         if question.verb in self.omitted:
             return False
         failed = response.status == 401
-        asked_by = request.impersonator or (self.identify(request) if self.identify else request.user)
+        asked_by = request.impersonator or (self.identify(request, response) if self.identify else request.user)
         level = self.policy.level(asked_by, question)
         if level is Level.NONE:
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 from azsandbox.host import Host
 from tests.azsandbox.aks.logs.conftest import MAPS, Lab, config_map
@@ -99,6 +100,25 @@ async def test_controllers_scheduler_and_api_server_tell_what_they_did(lab: Lab)
         "AKSAuditAdmin", lambda r: (r["ObjectRef"].get("resource"), r["Verb"]) == ("replicasets", "create")
     )
     assert made["User"]["username"] == "system:serviceaccount:kube-system:deployment-controller"
+
+
+async def test_a_kubelet_is_named_by_its_node_also_when_it_ends_a_pod(lab: Lab) -> None:
+    await lab.listen("kube-audit-admin")
+    container = {"name": "web", "image": "mcr.microsoft.com/azuredocs/aks-helloworld:v1"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "lone"}}
+    pod["spec"] = {"containers": [container], "tolerations": [{"operator": "Exists"}]}
+    path = "/api/v1/namespaces/default/pods"
+    assert await lab.request("POST", path, pod) == 201
+    stored = lab.cluster.server
+    await lab.until(lambda: (stored.peek("pods", "default", "lone") or {})["status"].get("phase") == "Running")
+    assert await lab.request("DELETE", f"{path}/lone") == 200
+    await lab.until(lambda: stored.peek("pods", "default", "lone") is None)
+
+    def ended(row: dict[str, Any]) -> bool:
+        return (row["Verb"], row["ObjectRef"].get("name"), row["UserAgent"]) == ("delete", "lone", "kubelet")
+
+    row = await lab.arrived("AKSAuditAdmin", ended)
+    assert row["User"]["username"].startswith("system:node:aks-system-")
 
 
 async def test_guard_tells_of_each_identity_of_entra_and_what_it_may(lab: Lab) -> None:
