@@ -65,6 +65,7 @@ class Request:
     proxy_path: str = ""  # what follows the sub-resource in the path
     unknown: tuple[str, str, str] | None = None  # group, version and name of a resource that is not served
     warnings: list[str] = field(default_factory=list)
+    emptied: dict[str, Any] = field(default_factory=dict)  # path in the body → [] or {} that stands there
     certificate: User | None = None  # whom a verified client certificate names
     socket: Any = None  # the WebSocket of exec, attach and port-forward, where there is one
     uri: str = ""  # path and query as they came

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
 import ssl
 from typing import Any
@@ -18,12 +19,15 @@ def certificate_user(transport: Any) -> User | None:
     """Whom the verified certificate of a connection's client names: the common name, with organizations as groups."""
     tls = transport.get_extra_info("ssl_object") if transport is not None else None
     shown = tls.getpeercert() if tls is not None else None
-    if not shown:
+    if not tls or not shown:
         return None
     parts = [pair for group in shown.get("subject", ()) for pair in group]
     names = [value for key, value in parts if key == "commonName"]
     groups = tuple(value for key, value in parts if key == "organizationName")
-    return User(names[0], groups) if names else None
+    if not names:
+        return None
+    digest = hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest()
+    return User(names[0], groups, extra={"authentication.kubernetes.io/credential-id": (f"X509SHA256={digest}",)})
 
 
 class _Http(HttpToolsProtocol):

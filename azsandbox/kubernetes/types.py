@@ -113,7 +113,7 @@ class Types:
         if resource.custom:
             type_, reader = None, server.custom.patch_reader(resource)
         else:
-            type_, reader = self.named(resource.gvk), patch_reader(self.definitions, resource.gvk)
+            type_, reader = self.named(resource.gvk), patch_reader(self.definitions, resource.gvk, request.emptied)
         obj, warnings = apply_patch(media, old, request.body, type_, reader, validation_mode)
         request.warnings += warnings
         return obj

@@ -193,9 +193,6 @@ def _self_rules(server: ApiServer, request: Request, review: Object) -> Object:
     resources: list[Object] = []
     paths: list[Object] = []
     problems: list[str] = []
-    if "system:masters" in request.user.groups:
-        resources.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
-        paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
     for rule, _, error in server.authorization.rbac.rules(request.user, namespace):
         if error:
             problems.append(error)
@@ -205,6 +202,7 @@ def _self_rules(server: ApiServer, request: Request, review: Object) -> Object:
             kept = ("verbs", "apiGroups", "resources", "resourceNames")
             resources.append({key: rule[key] for key in kept if rule.get(key)})
     problems += [text for authorizer in server.authorization.unresolved if (text := authorizer())]
+    review["metadata"], review["spec"] = {}, {}  # nothing of the question comes back
     status: Object = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": bool(problems)}
     if problems:
         texts = list(dict.fromkeys(problems))

@@ -38,8 +38,9 @@ class Attributes:
         """403 as an admission controller says it."""
         name = self.name
         meta = (self.obj or {}).get("metadata") or {}
-        if self.mutating and self.operation == CREATE and meta.get("generateName"):
-            name = meta["generateName"]  # the name that was made of it is not known yet
+        prefix = meta.get("generateName")
+        if self.mutating and self.operation == CREATE and prefix and name.startswith(prefix):
+            name = prefix  # the name that was made of it is not known yet
         if not name and self.obj is not None:
             meta = self.obj.get("metadata") or {}
             name = meta.get("name") or meta.get("generateName") or "Unknown"

@@ -16,14 +16,17 @@ class PortError(Exception):
 
 
 class NodePorts:
-    """The node ports that one write takes, given those that others hold."""
+    """The node ports that one write takes, given those that others hold.
 
-    def __init__(self, taken: set[int]) -> None:
-        self.taken = taken
+    A write that is not to be stored can ask for `any_number`.
+    """
+
+    def __init__(self, taken: set[int], any_number: bool = False) -> None:
+        self.taken, self._any_number = taken, any_number
 
     def take(self, port: int) -> None:
         """Takes a port that was asked for. Raises PortError."""
-        if not FIRST <= port <= LAST:
+        if not self._any_number and not FIRST <= port <= LAST:
             raise PortError(f"provided port is not in the valid range. The range of valid ports is {FIRST}-{LAST}")
         if port in self.taken:
             raise PortError("provided port is already allocated")

@@ -97,7 +97,7 @@ class ServiceAllocation:
         if spec.get("type") == "ExternalName":
             return
         headless = spec.get("clusterIP") == "None"
-        if not spec.get("ipFamilyPolicy"):
+        if spec.get("ipFamilyPolicy") is None:
             if before and before.get("ipFamilyPolicy"):
                 spec["ipFamilyPolicy"] = before["ipFamilyPolicy"]
             else:
@@ -179,7 +179,7 @@ class ServiceAllocation:
         for other in self._services(owner):
             taken |= {port["nodePort"] for port in other.get("ports") or [] if port.get("nodePort")}
             taken |= {other["healthCheckNodePort"]} if other.get("healthCheckNodePort") else set()
-        ports = NodePorts(taken)
+        ports = NodePorts(taken, any_number=dry_run)
         kept = own if before.get("type") in _NODE_PORT_TYPES else set()
         given: list[int] = []
         if spec.get("type") in _NODE_PORT_TYPES:

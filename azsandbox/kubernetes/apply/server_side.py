@@ -79,12 +79,12 @@ def server_side_apply(current: Object | None, configuration: Configuration) -> t
     metadata = applied.get("metadata") or {}
     if metadata.get("managedFields") is not None:
         raise errors.bad_request("metadata.managedFields must be nil")
+    live, managers = _live(current, configuration)
     problems = typed.check(configuration.type_, applied)
     if problems:
         shown = problems[0] if len(problems) == 1 else "\n".join(["errors:", *(f"  {text}" for text in problems)])
         name = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}; {_kind_text(gvk)}"
         raise errors.plain_500(f"failed to create typed patch object ({name}): {shown}")
-    live, managers = _live(current, configuration)
     try:
         try:
             merged, managers = _apply(live, managers, configuration, configuration.force)
@@ -120,10 +120,24 @@ def _live(current: Object | None, configuration: Configuration) -> tuple[Object,
     if not managers:
         version = configuration.gvk.api_version
         before = manager_of(BEFORE_FIRST_APPLY, UPDATE, version, configuration.subresource)
-        managers = update(
-            configuration.type_, empty, live, {}, before, configuration.now, configuration.reset, configuration.known, version
-        )  # fmt: skip
+        try:
+            managers = update(
+                configuration.type_, empty, live, {}, before, configuration.now, configuration.reset, configuration.known, version
+            )  # fmt: skip
+        except typed.BadElement:
+            raise errors.plain_500(_untyped(live, configuration)) from None
     return live, managers
+
+
+def _untyped(live: Object, configuration: Configuration) -> str:
+    """Why nobody can own the fields of an object that is stored."""
+    metadata = live.get("metadata") or {}
+    name = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}; {_kind_text(configuration.gvk)}"
+    problem = typed.check(configuration.type_, live)[0]
+    return (
+        "failed to create manager for existing fields: failed to convert new object "
+        f"({name}) to smd typed: .{problem.removeprefix('.')}"
+    )
 
 
 def _apply(

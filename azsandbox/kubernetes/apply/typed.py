@@ -54,7 +54,7 @@ def _declared(type_: Type, name: str) -> bool:
 
 
 def _granular_map(type_: Type, value: Any) -> bool:
-    if type_.kind not in (d.OBJECT, d.MAP, d.ANY, d.RAW):
+    if type_.kind not in (d.OBJECT, d.MAP, d.ANY):  # what Go keeps as it came has one owner
         return False
     return type_.map_type != "atomic"
 
@@ -95,13 +95,10 @@ def element_step(type_: Type, item: Any) -> str:
 
 
 def _by_step(type_: Type, items: list[Any]) -> dict[str, list[Any]]:
-    """Elements by their step; those without identity are left out."""
+    """Elements by their step. Raises BadElement for one that has none."""
     found: dict[str, list[Any]] = {}
     for item in items:
-        try:
-            found.setdefault(element_step(type_, item), []).append(item)
-        except BadElement:
-            continue
+        found.setdefault(element_step(type_, item), []).append(item)
     return found
 
 

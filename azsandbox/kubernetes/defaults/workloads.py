@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+from azsandbox.kubernetes import strategies
 from azsandbox.kubernetes.defaults import pods
 from azsandbox.kubernetes.defaults.core import spec_of
 from azsandbox.kubernetes.defaults.pods import put, put_absent
@@ -64,6 +65,8 @@ def replica_set(obj: Object) -> None:
 @defaults("apps", "DaemonSet")
 def daemon_set(obj: Object) -> None:
     spec = spec_of(obj)
+    if strategies.template_generation(obj) == 0:
+        strategies.template_annotation(obj, 0)  # whoever writes it owns the annotation
     strategy = _part(spec, "updateStrategy")
     put(strategy, "type", "RollingUpdate")
     if strategy["type"] == "RollingUpdate":

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
+from azsandbox.kubernetes.schema import cel_types
 from azsandbox.kubernetes.schema.cel_functions import functions
 
 
@@ -46,37 +47,51 @@ def compiled(text: str, variables: tuple[str, ...]) -> Program:
 
 
 @lru_cache(maxsize=2048)
-def checked(text: str, variables: tuple[str, ...]) -> str:
+def checked(text: str, variables: tuple[str, ...], own: tuple[tuple[str, str], ...] = ()) -> str:
     """The type that an expression gives, in cel-go's words. Raises CelError with the compiler's.
 
-    `authorizer` and `authorizer.requestResource` among the variables have the types of Kubernetes, others any.
+    `variables` have the types of Kubernetes where it gives them one (see cel_types), others any; `own` are those of a
+    policy, with their types.
     """
-    try:
-        kind = str(_environment(variables, typed=True).compile(text).return_type())
-    except RuntimeError as error:
-        raise CelError(_as_cel_go(_compile_words(str(error)), text, variables)) from None
-    return (
-        re.sub(r"\b[A-Z_]+\b", lambda found: _TYPES.get(found.group(), found.group()), kind)
-        .replace("<", "(")
-        .replace(">", ")")
-    )
+    from cel_expr_python import cel
+
+    fields = dict(own)
+    for loose in (False, True):
+        declared = cel_types.declared(cel, text, variables, fields, loose)
+        env = cel.NewEnv(variables=declared, extensions=_extensions(), functions=functions(cel, typed=True))
+        try:
+            return cel_types.shown(env.compile(text).return_type())
+        except RuntimeError as error:
+            words = _as_cel_go(_compile_words(str(error)), text, variables)
+        if not any(cel_types.has_field(kind, field, fields) for kind, field in _selected(words)):
+            break
+    raise CelError(_SELECT.sub(_of_selection, words))
 
 
-_TYPES = {
-    "BOOL": "bool",
-    "BYTES": "bytes",
-    "DOUBLE": "double",
-    "DURATION": "google.protobuf.Duration",
-    "DYN": "dyn",
-    "INT": "int",
-    "LIST": "list",
-    "MAP": "map",
-    "NULL": "null_type",
-    "STRING": "string",
-    "TIMESTAMP": "google.protobuf.Timestamp",
-    "TYPE": "type",
-    "UINT": "uint",
-}
+_SELECT = re.compile(
+    r"expression of type '(.+?)' cannot be the operand of a select operation(?=\n \| (.*)\n \| (\.*)\^)"
+)
+
+
+def _selected(words: str) -> list[tuple[str, str]]:
+    """Types and fields of the selections that the engine refused."""
+    return [_type_and_field(found) for found in _SELECT.finditer(words)]
+
+
+def _type_and_field(found: re.Match[str]) -> tuple[str, str]:
+    kind, line, before = found.groups()
+    name = re.search(r"\w+", line[len(before) :])
+    return kind, name.group() if name else ""
+
+
+def _of_selection(found: re.Match[str]) -> str:
+    """What cel-go says of `a.b` where `a` has no such field, or none at all."""
+    kind, field = _type_and_field(found)
+    if cel_types.has_fields(kind):
+        return f"undefined field '{field}'"
+    return f"type '{kind}' does not support field selection"
+
+
 _UNDECLARED = re.compile(
     r"(ERROR: <input>:(\d+):)(\d+)(: undeclared reference to ')([\w.]+)(' \(in container ''\)\n \| .*\n \| )(\.*)\^"
 )
@@ -127,22 +142,17 @@ def _words(message: str) -> str:
 
 
 @cache
-def _environment(variables: tuple[str, ...], typed: bool = False) -> Any:
+def _environment(variables: tuple[str, ...]) -> Any:
     from cel_expr_python import cel
-    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
+    from cel_expr_python.ext import ext_bindings
 
-    extensions = [
-        ext_strings.ExtStrings(),
-        ext_optional.ExtOptional(),
-        ext_math.ExtMath(),
-        ext_bindings.ExtBindings(),
-        ext_encoders.ExtEncoders(),
-    ]
-    declared = dict.fromkeys(variables, cel.Type.DYN)
-    if typed and "authorizer" in declared:
-        for name, kind in _AUTHORIZERS.items():
-            declared[name] = cel.Type.AbstractType(f"kubernetes.authorization.{kind}", [])
-    return cel.NewEnv(variables=declared, extensions=extensions, functions=functions(cel, typed))
+    extensions = [*_extensions(), ext_bindings.ExtBindings()]  # by cel.bind custom rules get their old value
+    return cel.NewEnv(variables=dict.fromkeys(variables, cel.Type.DYN), extensions=extensions, functions=functions(cel))
 
 
-_AUTHORIZERS = {"authorizer": "Authorizer", "authorizer.requestResource": "ResourceCheck"}
+@cache
+def _extensions() -> list[Any]:
+    """The extensions of the language that Kubernetes takes in."""
+    from cel_expr_python.ext import ext_optional, ext_strings
+
+    return [ext_strings.ExtStrings(), ext_optional.ExtOptional()]

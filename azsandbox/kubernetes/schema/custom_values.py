@@ -77,7 +77,7 @@ def _same(left: Any, right: Any) -> bool:
 def _enum_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "<nil>" if value is None else str(value)
+    return "null" if value is None else str(value)
 
 
 def json_type(value: Any) -> str:
@@ -145,13 +145,12 @@ def _logic(schema: Schema, value: Any, path: str) -> list[FieldError]:
 def _string(schema: Schema, value: str, path: str) -> list[FieldError]:
     found: list[FieldError] = []
     where = path or NIL
-    longest, shortest = schema.get("maxLength"), schema.get("minLength")
-    if longest is not None and len(value) > longest:
+    longest, shortest, wanted = schema.get("maxLength"), schema.get("minLength"), schema.get("pattern")
+    if longest is not None and len(value) > longest:  # of these three the first that does not hold is said
         found.append(too_long(where, longest))
-    if shortest is not None and len(value) < shortest:
+    elif shortest is not None and len(value) < shortest:
         found.append(invalid(where, value, f"{path} in body should be at least {shortest} chars long"))
-    wanted = schema.get("pattern")
-    if wanted and not pattern(wanted).search(value):
+    elif wanted and not pattern(wanted).search(value):
         found.append(invalid(where, value, f"{path} in body should match '{wanted}'"))
     form = schema.get("format")
     if form and not string_formats.matches(form, value):

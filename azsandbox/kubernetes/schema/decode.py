@@ -35,6 +35,7 @@ class Decoded:
 
     obj: Object
     warnings: list[str] = field(default_factory=list)
+    emptied: dict[str, Any] = field(default_factory=dict)  # path → [] or {} that is there but not serialized
 
 
 @dataclass
@@ -61,12 +62,13 @@ def decode(
     parsed, actual = read(gvk, body, content_type)
     try:
         type_ = _type_of(definitions, gvk, actual)
-        obj, strict = convert(type_, parsed.value)
+        emptied: dict[str, Any] = {}
+        obj, strict = convert(type_, parsed.value, emptied)
         _check_kind(definitions, gvk, actual)
     except DecodeError as error:
         raise refusal(gvk, actual, body, str(error)) from None
     warnings = judge(gvk, actual, parsed.strict + strict, field_validation)
-    return Decoded(_headed(gvk, obj), warnings)
+    return Decoded(_headed(gvk, obj), warnings, emptied)
 
 
 def _headed(gvk: GroupVersionKind, obj: Object) -> Object:
@@ -193,12 +195,15 @@ def _check_kind(definitions: Definitions, gvk: GroupVersionKind, actual: GroupVe
     )
 
 
-def convert(type_: Type, value: Any) -> tuple[Object, list[str]]:
+def convert(type_: Type, value: Any, emptied: dict[str, Any] | None = None) -> tuple[Object, list[str]]:
     """A parsed JSON value as an object of a type, and the errors of strict decoding.
 
-    Raises DecodeError with the first error in the order of the text, as encoding/json does.
+    `emptied` takes the paths of empty lists and maps, which Go keeps until it serializes the object. Raises DecodeError
+    with the first error in the order of the text, as encoding/json does.
     """
     reader = _Reader()
+    if emptied is not None:
+        reader.emptied = emptied
     obj = reader.value(type_, value)
     if reader.error:
         raise DecodeError(reader.error)
@@ -240,6 +245,7 @@ class _Reader:
         self.error = ""
         self.ended = False  # whether Go's reading ends with the error
         self.strict: list[str] = []
+        self.emptied: dict[str, Any] = {}
         self.names: list[str] = []  # of the fields on the way, without list indexes and map keys
         self.path: list[str] = []  # of everything on the way
         self.struct = ""
@@ -290,7 +296,7 @@ class _Reader:
                 and isinstance(value, json_text.Repeated)
             ):
                 item = {**found[name], **item}
-            names.append(name)
+            names.append(known.go_path or name)
             path.append("." + name)
             self.struct = type_.go.rpartition(".")[2]
             found[name] = self.value(known.type, item)
@@ -309,8 +315,10 @@ class _Reader:
                 out[name] = zero_field(item)
                 continue
             result = found[name]
-            if _omitted(item, result) and not (name == "managedFields" and result == []):
-                continue  # an empty list of managers asks to forget them
+            if _omitted(item, result) and not (name in _KEPT_EMPTY and result == []):
+                if result == [] or result == {}:
+                    self.emptied["".join([*path, "." + name]).removeprefix(".")] = result
+                continue
             out[name] = result
         return out
 
@@ -325,7 +333,7 @@ class _Reader:
         out = {}
         for key, item in _items(value):
             if item is None:
-                out[key] = None if type_.pointers else zero(element)
+                out[key] = None if type_.pointers else "" if element.kind == d.BYTES else zero(element)
                 continue
             self.path.append("." + key)
             out[key] = self.value(element, item)
@@ -440,6 +448,7 @@ class _Reader:
         """A JSON schema, or what may stand in its place. Go reads it apart, so that unknown fields are no errors."""
         if isinstance(value, dict):
             reader = _Reader()
+            reader.names = list(self.names)
             found = reader.value(schema, value)
             if reader.error:
                 self._fail(reader.error, at_once=True)
@@ -473,6 +482,8 @@ class _Reader:
     }
 
 
+# lists that say something when they are empty: to forget all managers; that no policy is to be the default's
+_KEPT_EMPTY = frozenset({"managedFields", "policies"})
 _INT32 = Type(d.INTEGER, go="int32", bits=32)
 
 
@@ -497,8 +508,13 @@ def _omitted(item: Field, value: Any) -> bool:
     return kind == d.ANY and value is None
 
 
-def patch_reader(definitions: Definitions, gvk: GroupVersionKind) -> Callable[[Any, bool], tuple[Object, list[str]]]:
-    """Reads a patched object of a built-in type back. Where its kind counts, it must still be the same."""
+def patch_reader(
+    definitions: Definitions, gvk: GroupVersionKind, emptied: dict[str, Any] | None = None
+) -> Callable[[Any, bool], tuple[Object, list[str]]]:
+    """Reads a patched object of a built-in type back. Where its kind counts, it must still be the same.
+
+    `emptied` takes the paths of empty lists and maps.
+    """
 
     def read_back(value: Any, kind_counts: bool) -> tuple[Object, list[str]]:
         if not isinstance(value, dict):
@@ -507,13 +523,13 @@ def patch_reader(definitions: Definitions, gvk: GroupVersionKind) -> Callable[[A
             actual = interpret(value, gvk)
             type_ = _type_of(definitions, gvk, actual)
             problem = kind_error(definitions, gvk, actual)
-            obj, strict = convert(type_, value)
+            obj, strict = convert(type_, value, emptied)
             if problem:
                 raise DecodeError(problem)
         else:
             found = definitions.type_of(gvk)
             assert found is not None
-            obj, strict = convert(found, value)
+            obj, strict = convert(found, value, emptied)
         return _headed(gvk, obj), strict
 
     return read_back

@@ -38,6 +38,26 @@ _SPECIAL = {
     "any": ANY,
 }
 _SCALARS = {"s": STRING, "b": BOOLEAN, "y": BYTES, "float64": NUMBER}
+# the structs that a Go type embeds, which hold its inlined fields
+_EMBEDDED = {
+    "ConfigMapEnvSource": "LocalObjectReference",
+    "ConfigMapKeySelector": "LocalObjectReference",
+    "ConfigMapProjection": "LocalObjectReference",
+    "ConfigMapVolumeSource": "LocalObjectReference",
+    "DeviceAllocationConfiguration": "DeviceConfiguration",
+    "DeviceClaimConfiguration": "DeviceConfiguration",
+    "DeviceClassConfiguration": "DeviceConfiguration",
+    "EphemeralContainer": "EphemeralContainerCommon",
+    "IngressRule": "IngressRuleValue",
+    "NamedRuleWithOperations": "RuleWithOperations",
+    "PersistentVolumeSpec": "PersistentVolumeSource",
+    "Probe": "ProbeHandler",
+    "RuleWithOperations": "Rule",
+    "SecretEnvSource": "LocalObjectReference",
+    "SecretKeySelector": "LocalObjectReference",
+    "SecretProjection": "LocalObjectReference",
+    "Volume": "VolumeSource",
+}
 _JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
@@ -57,6 +77,7 @@ class Field:
     number: int = 0  # in protocol buffers
     possible: str = ""  # what the values of an enumeration mean, as descriptions say it
     within: tuple[int, ...] = ()  # numbers of the messages around the field of an inlined struct
+    go_path: str = ""  # the name behind those of the structs that hold the field, as the decoder's errors write it
 
 
 class Type:
@@ -102,7 +123,7 @@ class Type:
     def fields(self) -> tuple[Field, ...]:
         """Fields of an object in the order in which Go serializes them; of a custom type by name."""
         assert self._owner is not None or not self._rows
-        return tuple(self._owner.field(row) for row in self._rows or ())  # type: ignore[union-attr]
+        return tuple(self._owner.field(row, self.name) for row in self._rows or ())  # type: ignore[union-attr]
 
     @cached_property
     def by_name(self) -> dict[str, Field]:
@@ -206,10 +227,11 @@ class Definitions:
         """The type of every object's metadata."""
         return self.named(_OBJECT_META)
 
-    def field(self, row: list[Any]) -> Field:
-        """A field as types.json has it."""
+    def field(self, row: list[Any], owner: str) -> Field:
+        """A field of a type as types.json has it."""
         name, kind, go, flags, number = row[:5]
         markers = row[5] if len(row) > 5 else {}
+        within = tuple(markers.get("in", ()))
         return Field(
             name,
             self._type(kind, go, markers),
@@ -221,7 +243,8 @@ class Definitions:
             tuple(markers.get("enum", ())),
             number,
             markers.get("possible", ""),
-            tuple(markers.get("in", ())),
+            within,
+            ".".join([*_embedding(owner.rpartition(".")[2], len(within)), name]),
         )
 
     def _type(self, kind: str, go: str, markers: dict[str, Any]) -> Type:
@@ -262,6 +285,15 @@ class Definitions:
                 _SCALARS[kind], go=go or {"s": "string", "b": "bool", "y": "[]uint8"}.get(kind, kind), nullable=pointer
             )
         return Type(INTEGER, go=go or kind, bits=8 if kind == "uint8" else int(kind.removeprefix("int") or 64))
+
+
+def _embedding(struct: str, depth: int) -> list[str]:
+    """Names of the structs, each in the one before, that hold a field of a Go struct."""
+    found: list[str] = []
+    while len(found) < depth and struct in _EMBEDDED:
+        struct = _EMBEDDED[struct]
+        found.append(struct)
+    return found
 
 
 @cache

@@ -58,7 +58,14 @@ def _struct(value: Object, shape: str) -> Object:
         return _pod_spec(value, by_name)
     if shape == "core.PodSecurityContext":
         by_name = {key.lower(): item for key, item in value.items()}
-    return {name: _render(by_name.get(_json_name(name, tag)), kind) for name, kind, tag in _shapes()[shape]}
+    found = {name: _render(by_name.get(name.lower()), kind) for name, kind, tag in _shapes()[shape] if not tag}
+    tags = [(tag.partition(",")[0], kind) for _, kind, tag in _shapes()[shape] if tag]
+    return {**_embedded(value.get("metadata") or {}, tags), **found} if tags else found
+
+
+def _embedded(metadata: Object, tags: list[tuple[str, str]]) -> Object:
+    """Metadata that a struct embeds: it alone has JSON tags, and leaves out what is empty."""
+    return {name: _render(metadata[name], kind) for name, kind in tags if metadata.get(name)}
 
 
 def _json_name(name: str, tag: str) -> str:

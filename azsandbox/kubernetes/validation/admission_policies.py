@@ -15,9 +15,11 @@ from azsandbox.kubernetes.validation.admission_rules import (
     GROUP,
     MATCH_POLICIES,
     REQUEST,
+    Variables,
     expression,
     match_conditions,
     rule_with_operations,
+    type_of,
 )
 from azsandbox.kubernetes.validation.common import formatted, label_selector, named, supported
 from azsandbox.kubernetes.validation.errors import (
@@ -50,9 +52,9 @@ _RESERVED = re.compile(
 @on_create(GROUP, "ValidatingAdmissionPolicy")
 def policy(obj: Object) -> Errors:
     spec, name = obj.get("spec") or {}, (obj.get("metadata") or {}).get("name") or ""
-    kind, variables = spec.get("paramKind"), spec.get("variables") or []
+    kind = spec.get("paramKind")
     params = ("params",) if kind is not None else ()
-    known = (*REQUEST, *params, *(("variables",) if variables else ()))
+    known = (*REQUEST, *params, *(("variables",) if spec.get("variables") else ()))
     found: Errors = []
     if spec.get("failurePolicy") is None:
         found.append(required("spec.failurePolicy"))
@@ -68,14 +70,16 @@ def policy(obj: Object) -> Errors:
         if not constraints.get("resourceRules"):
             found.append(required("spec.matchConstraints.resourceRules"))
     found += match_conditions(spec.get("matchConditions") or [], "spec.matchConditions", bool(params))
-    for index, variable in enumerate(variables):
-        found += _variable(variable, f"spec.variables[{index}]", known)
+    variables: dict[str, str] = {}
+    for index, variable in enumerate(spec.get("variables") or []):
+        found += _variable(variable, f"spec.variables[{index}]", known, variables)
+    own = tuple(variables.items())
     rules, annotations = spec.get("validations") or [], spec.get("auditAnnotations") or []
     if not rules and not annotations:
         return [*found, required("spec.validations", _BOTH), required("spec.auditAnnotations", _BOTH)]
     for index, rule in enumerate(rules):
-        found += _validation(rule, f"spec.validations[{index}]", known)
-    return found + _annotations(annotations, "spec.auditAnnotations", name, known)
+        found += _validation(rule, f"spec.validations[{index}]", known, own)
+    return found + _annotations(annotations, "spec.auditAnnotations", name, known, own)
 
 
 on_update(GROUP, "ValidatingAdmissionPolicy")(lambda new, old: policy(new))
@@ -107,7 +111,8 @@ def _param_kind(kind: Object, path: str) -> Errors:
     return found
 
 
-def _variable(item: Object, path: str, known: tuple[str, ...]) -> Errors:
+def _variable(item: Object, path: str, known: tuple[str, ...], variables: dict[str, str]) -> Errors:
+    """Checks a variable, and enters its type among those that later expressions read."""
     found: Errors = []
     name, text = item.get("name") or "", item.get("expression") or ""
     if not name.strip():
@@ -116,18 +121,21 @@ def _variable(item: Object, path: str, known: tuple[str, ...]) -> Errors:
         found.append(invalid(f"{path}.name", name, "must be a valid CEL identifier"))
     if not text.strip():
         return [*found, required(f"{path}.expression", "expression is not specified")]
-    return found + expression(text, f"{path}.expression", (), (*known, "authorizer"))
+    names, own = (*known, "authorizer"), tuple(variables.items())
+    faults = expression(text, f"{path}.expression", (), names, variables=own)
+    variables[name] = "dyn" if faults else type_of(text, names, own)
+    return found + faults
 
 
-def _validation(rule: Object, path: str, known: tuple[str, ...]) -> Errors:
+def _validation(rule: Object, path: str, known: tuple[str, ...], variables: Variables) -> Errors:
     found: Errors = []
     text, message, said = rule.get("expression") or "", rule.get("message") or "", rule.get("messageExpression") or ""
     if not text.strip():
         found.append(required(f"{path}.expression", "expression is not specified"))
     else:
-        found += expression(text, f"{path}.expression", ("bool",), (*known, "authorizer"))
+        found += expression(text, f"{path}.expression", ("bool",), (*known, "authorizer"), variables=variables)
     if said.strip():
-        found += expression(said, f"{path}.messageExpression", ("string",), known)
+        found += expression(said, f"{path}.messageExpression", ("string",), known, variables=variables)
     elif said:
         found.append(invalid(f"{path}.messageExpression", said, "must be non-empty if specified"))
     if message and not message.strip():
@@ -139,7 +147,9 @@ def _validation(rule: Object, path: str, known: tuple[str, ...]) -> Errors:
     return found
 
 
-def _annotations(items: list[Object], path: str, policy_name: str, known: tuple[str, ...]) -> Errors:
+def _annotations(
+    items: list[Object], path: str, policy_name: str, known: tuple[str, ...], variables: Variables
+) -> Errors:
     found: Errors = []
     if len(items) > _MAX_ANNOTATIONS:
         shown = [internal.shown(item, "admissionregistration.AuditAnnotation") for item in items]
@@ -158,7 +168,7 @@ def _annotations(items: list[Object], path: str, policy_name: str, known: tuple[
             found.append(required(f"{here}.valueExpression", limit))
         else:
             results, shown = ("string", "null_type"), item["valueExpression"]
-            found += expression(text, f"{here}.valueExpression", results, (*known, "authorizer"), shown)
+            found += expression(text, f"{here}.valueExpression", results, (*known, "authorizer"), shown, variables)
         if key in keys:
             found.append(duplicate(f"{here}.key", key))
         keys.add(key)

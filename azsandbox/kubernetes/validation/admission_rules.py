@@ -15,6 +15,7 @@ GROUP = "admissionregistration.k8s.io"
 FAILURE_POLICIES = ("Fail", "Ignore")
 MATCH_POLICIES = ("Equivalent", "Exact")
 REQUEST = ("object", "oldObject", "request", "namespaceObject")  # what every expression can read
+Variables = tuple[tuple[str, str], ...]  # names and types
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES = ("*", "Cluster", "Namespaced")
 
@@ -96,14 +97,23 @@ def match_conditions(items: list[Object], path: str, params: bool = False) -> Er
     return found
 
 
-def expression(text: str, path: str, results: tuple[str, ...], names: tuple[str, ...], shown: str = "") -> Errors:
-    """Whether CEL text compiles over `names` and gives one of `results`; no results: any value will do."""
-    known = (*names, "authorizer.requestResource") if "authorizer" in names else names
+def expression(
+    text: str, path: str, results: tuple[str, ...], names: tuple[str, ...], shown: str = "", variables: Variables = ()
+) -> Errors:
+    """Whether CEL text compiles over `names` and gives one of `results`; no results: any value will do.
+
+    `variables` are those of a policy, with their types, which the text reads as `variables.NAME`.
+    """
     try:
-        kind = cel.checked(text, known)
+        kind = type_of(text, names, variables)
     except cel.CelError as error:
         return [invalid(path, shown or text, f"compilation failed: {error}")]
     if not results or kind in results:
         return []
     wanted = results[0] if len(results) == 1 else f"one of [{' '.join(results)}]"
     return [invalid(path, shown or text, f"must evaluate to {wanted} but got {kind}")]
+
+
+def type_of(text: str, names: tuple[str, ...], variables: Variables = ()) -> str:
+    """The type of CEL text over `names`. Raises cel.CelError."""
+    return cel.checked(text, (*names, "authorizer.requestResource") if "authorizer" in names else names, variables)

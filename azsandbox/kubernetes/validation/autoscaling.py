@@ -26,6 +26,7 @@ from azsandbox.kubernetes.validation.errors import (
     too_long,
 )
 from azsandbox.kubernetes.validation.registry import on_create, on_update
+from azsandbox.kubernetes.validation.resource_names import container_resource
 from azsandbox.kubernetes.validation.workloads import at_most_100_percent, int_or_percent
 
 _SOURCES = {
@@ -146,6 +147,8 @@ def _source(key: str, source: Object, path: str) -> Errors:
         found += named(name, f"{path}.metric.name", formats.path_segment, "must specify a metric name")
     elif not source.get("name"):
         found.append(required(f"{path}.name", "must specify a resource name"))
+    elif key == "containerResource":
+        found += container_resource(source["name"], f"{path}.name")
     if key == "containerResource":
         found += named(source.get("container"), f"{path}.container", formats.dns_label, "must specify a container")
     found += _target(target, f"{path}.target")

@@ -178,7 +178,7 @@ def _node_resources(obj: Object) -> Errors:
 @on_update("", "Node")
 def node_update(new: Object, old: Object) -> Errors:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
-    found = _node_resources(new)
+    found = node(new) + _node_resources(new)  # Kubernetes judges parts of a node twice
     seen: list[Object] = []
     for index, address in enumerate((new.get("status") or {}).get("addresses") or []):
         if address in seen:

@@ -5,8 +5,8 @@ Texts: k8s.io/apimachinery, package util/validation/field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -76,6 +76,16 @@ class FieldError:
 
 
 Errors = list[FieldError]
+
+
+def with_empty_values(errors: Errors, emptied: Mapping[str, Any]) -> Errors:
+    """The errors, with [] or {} for null where that stood in the body: an object does not keep what is empty."""
+    if not emptied:
+        return errors
+    return [
+        replace(error, bad_value=emptied[error.field]) if error.bad_value is None and error.field in emptied else error
+        for error in errors
+    ]
 
 
 def required(field: str, detail: str = "") -> FieldError:

@@ -24,6 +24,7 @@ from azsandbox.kubernetes.validation.errors import (
     INVALID,
     Errors,
     FieldError,
+    duplicate,
     invalid,
     not_supported,
     omitted,
@@ -31,6 +32,7 @@ from azsandbox.kubernetes.validation.errors import (
     too_long,
     too_many,
 )
+from azsandbox.kubernetes.validation.job_indexes import indexes_in
 from azsandbox.kubernetes.validation.registry import on_create, on_update
 from azsandbox.kubernetes.validation.schedules import schedule_error
 from azsandbox.kubernetes.validation.workloads import NO_MATCH, shown_labels
@@ -132,10 +134,11 @@ def _managed_by(value: str, path: str) -> Errors:
         return [required(path)]
     host, slash, rest = value.partition("/")
     if not slash or not host or not rest:
-        return [invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')]
-    found = [invalid(path, host, text) for text in formats.dns_subdomain(host)]
-    if not formats.http_path(rest):
-        found.append(invalid(path, rest, formats.invalid_http_path_text()))
+        found = [invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')]
+    else:
+        found = [invalid(path, host, text) for text in formats.dns_subdomain(host)]
+        if not formats.http_path(rest):
+            found.append(invalid(path, rest, formats.invalid_http_path_text()))
     return found + ([too_long(path, 63)] if len(value) > 63 else [])
 
 
@@ -204,12 +207,14 @@ def _exit_codes(codes: Object, path: str, names: set[Any]) -> Errors:
         )
     values = codes.get("values") or []
     if not values:
-        found.append(FieldError(INVALID, f"{path}.values", values or None, "at least one value is required"))
+        found.append(FieldError(INVALID, f"{path}.values", codes.get("values"), "at least one value is required"))
     elif len(values) > 255:
         found.append(too_many(f"{path}.values", len(values), 255))
-    if any(value == 0 for value in values) and codes.get("operator") == "In":
-        place = values.index(0)
-        found.append(invalid(f"{path}.values[{place}]", 0, "must not be 0 for the In operator"))
+    for place, value in enumerate(values):
+        if value == 0 and codes.get("operator") == "In":
+            found.append(invalid(f"{path}.values[{place}]", 0, "must not be 0 for the In operator"))
+        if value in values[:place]:
+            found.append(duplicate(f"{path}.values[{place}]", value))
     if sorted(values) != values:
         found.append(invalid(f"{path}.values", values, "must be ordered"))
     return found
@@ -227,11 +232,18 @@ def _success_policy(spec: Object, path: str) -> Errors:
         here, count, indexes = f"{path}.rules[{index}]", rule.get("succeededCount"), rule.get("succeededIndexes")
         if count is None and indexes is None:
             found.append(required(here, "at least one of succeededCount or succeededIndexes must be specified"))
+        completions, total = spec.get("completions"), None
+        if indexes is not None:
+            total, fault = indexes_in(indexes, completions or 0)
+            if fault:
+                found.append(invalid(f"{here}.succeededIndexes", indexes, f"error parsing succeededIndexes: {fault}"))
         if count is not None:
             found += nonnegative(count, f"{here}.succeededCount")
-            completions = spec.get("completions")
             if completions is not None and count > completions:
                 text = f"must be less than or equal to {completions} (the number of specified completions)"
+                found.append(invalid(f"{here}.succeededCount", count, text))
+            if total is not None and count > total:
+                text = f"must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"
                 found.append(invalid(f"{here}.succeededCount", count, text))
     return found
 
@@ -239,7 +251,7 @@ def _success_policy(spec: Object, path: str) -> Errors:
 @on_update("batch", "Job")
 def job_update(new: Object, old: Object) -> Errors:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
-    found = _spec_with_selector(spec) + _completions(spec, before)
+    found = job(new) + _spec_with_selector(spec) + _completions(spec, before)  # Kubernetes judges the spec twice
     found += unchanged(
         spec.get("selector"), before.get("selector"), "spec.selector", shown_selector(spec.get("selector"))
     )

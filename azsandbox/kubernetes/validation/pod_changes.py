@@ -160,14 +160,15 @@ def _narrowed_affinity(new: Any, old: Any) -> Errors:
     after = ((new or {}).get(required_key) or {}).get("nodeSelectorTerms") or []
     if before and len(before) != len(after):
         text = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
-        return [invalid(path, after, text)]
+        shown = [internal.shown(term, "core.NodeSelectorTerm") for term in after]
+        return [invalid(path, shown or None, text)]
     found: Errors = []
     for index, (term, earlier) in enumerate(zip(after, before, strict=False)):
         for key in ("matchExpressions", "matchFields"):
             length = len(earlier.get(key) or [])
             if not same((term.get(key) or [])[:length], earlier.get(key) or []):
                 text = "only additions are allowed (no mutations or deletions)"
-                found.append(invalid(f"{path}[{index}]", term, text))
+                found.append(invalid(f"{path}[{index}]", internal.shown(term, "core.NodeSelectorTerm"), text))
                 break
     return found
 

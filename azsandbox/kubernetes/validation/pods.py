@@ -434,15 +434,21 @@ def create(obj: Object) -> Errors:
 
 def template(obj: Object, path: str) -> Errors:
     """A pod template: labels, annotations and spec, without containers that come later."""
-    meta, spec = obj.get("metadata") or {}, obj.get("spec") or {}
-    found = metadata.labels(meta.get("labels"), f"{path}.labels")
-    found += metadata.annotation_values(meta.get("annotations"), f"{path}.annotations")
-    found += pod_annotations(meta.get("annotations") or {}, spec, f"{path}.annotations")
+    spec = obj.get("spec") or {}
+    found = template_metadata(obj, path)
     found += pod_spec(spec, f"{path}.spec", is_pod=False)
     if spec.get("ephemeralContainers"):
         text = "ephemeral containers not allowed in pod template"
         found.append(forbidden(f"{path}.spec.ephemeralContainers", text))
     return found
+
+
+def template_metadata(obj: Object, path: str) -> Errors:
+    """The labels and annotations of a pod template."""
+    meta, spec = obj.get("metadata") or {}, obj.get("spec") or {}
+    found = metadata.labels(meta.get("labels"), f"{path}.labels")
+    found += metadata.annotation_values(meta.get("annotations"), f"{path}.annotations")
+    return found + pod_annotations(meta.get("annotations") or {}, spec, f"{path}.annotations")
 
 
 @on_create("", "PodTemplate")

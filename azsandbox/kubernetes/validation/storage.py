@@ -78,9 +78,9 @@ def claim_spec(spec: Object, path: str) -> Errors:
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if reference and reference.get("namespace") and source:
         text = "may not be specified when dataSourceRef.namespace is specified"
-        found.append(invalid(path, f"{path}.dataSource", text))
+        found.append(invalid(path, {}, text))  # Go prints a field's path so
     elif source and reference and any(source.get(key) != reference.get(key) for key in ("apiGroup", "kind", "name")):
-        found.append(invalid(path, f"{path}.dataSource", "must match dataSourceRef"))
+        found.append(invalid(path, {}, "must match dataSourceRef"))
     if spec.get("volumeAttributesClassName"):
         where = f"{path}.volumeAttributesClassName"
         found += formatted(spec["volumeAttributesClassName"], where, formats.dns_subdomain)

@@ -264,6 +264,7 @@ def _stateful_spec(spec: Object, *, is_new: bool) -> Errors:
         if not _matches(spec, template):
             found.append(invalid("spec.template.metadata.labels", shown_labels(template), NO_MATCH))
         found += pods.template(_with_claims(spec, template), "spec.template")
+        found += pods.template_metadata(template, "spec.template")  # once more, as Kubernetes does
     return found + _restart_always(template, "spec.template.spec", "StatefulSet")
 
 
@@ -273,7 +274,7 @@ def _with_claims(spec: Object, template: Object) -> Object:
     inner = dict(template.get("spec") or {})
     for key in ("subdomain", "hostname"):
         inner.pop(key, None)
-    names = [(claim.get("metadata") or {}).get("name") or "" for claim in claims]
+    names = list(dict.fromkeys((claim.get("metadata") or {}).get("name") or "" for claim in claims))
     if names:
         added = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in names]
         inner["volumes"] = added + [v for v in inner.get("volumes") or [] if v.get("name") not in names]

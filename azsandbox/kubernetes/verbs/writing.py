@@ -10,6 +10,7 @@ from azsandbox.kubernetes.admission import CREATE, UPDATE, Attributes
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request
 from azsandbox.kubernetes.resources import Resource
+from azsandbox.kubernetes.validation.errors import with_empty_values
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
@@ -19,6 +20,7 @@ def read_body(server: ApiServer, request: Request, gvk: GroupVersionKind) -> Obj
     """The object in a request's body, of a type. Unknown fields become warnings, or 400 when validation is strict."""
     found = server.decode(request, gvk)
     request.warnings += found.warnings
+    request.emptied = found.emptied
     return found.obj
 
 
@@ -68,7 +70,7 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
     attrs.name = metadata.get("name", "")
     strategy.prepare_create(resource, obj, user=request.user)
     server.prune_ownership(resource, obj)
-    found = server.validate_create(resource, obj, request)
+    found = with_empty_values(server.validate_create(resource, obj, request), request.emptied)
     if found:
         raise errors.invalid(
             resource.kind, resource.stored_gvk.group, metadata.get("name") or metadata.get("generateName", ""), found
@@ -116,7 +118,7 @@ async def store_changed(server: ApiServer, request: Request, resource: Resource,
     expected = old["metadata"]["resourceVersion"]
     strategy.prepare_update(resource, new, old, request.subresource, user=request.user)
     server.prune_ownership(resource, new)
-    found = server.validate_update(resource, new, old, request.subresource, request)
+    found = with_empty_values(server.validate_update(resource, new, old, request.subresource, request), request.emptied)
     if found:
         raise errors.invalid(resource.kind, resource.stored_gvk.group, metadata.get("name", ""), found)
     request.warnings += warnings.of_write(resource, new, old, request.subresource)
