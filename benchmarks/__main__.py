@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import api_server, audit, azure, flux, git_host
+from benchmarks import api_server, audit, azure, flux, git_host, policies
 
 
 def main() -> None:
@@ -34,6 +34,8 @@ def main() -> None:
     git_host.run(pushes=20 if quick else 100)
     print()
     flux.run(pushes=20 if quick else 100)
+    print()
+    policies.run(pods=100 if quick else 400)
 
 
 if __name__ == "__main__":

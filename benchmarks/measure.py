@@ -38,11 +38,11 @@ def sandbox() -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def bare_cluster(nodes: int = 3) -> Iterator[dict[str, Any]]:
-    """A bare cluster; gives `kubeconfig`, `started` (seconds until it was ready) and `pid`."""
+def bare_cluster(nodes: int = 3, *flags: str) -> Iterator[dict[str, Any]]:
+    """A bare cluster with these flags; gives `kubeconfig`, `started` (seconds until it was ready) and `pid`."""
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "kubeconfig")
-        command = [BIN / "azsandbox", "cluster", "--nodes", str(nodes), "--kubeconfig", kubeconfig]
+        command = [BIN / "azsandbox", "cluster", "--nodes", str(nodes), "--kubeconfig", kubeconfig, *flags]
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None

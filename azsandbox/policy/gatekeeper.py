@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from azsandbox.controllers.client import Object
+from azsandbox.policy.engine import Policy, RegoEngine, RegoError
 from azsandbox.policy.exclusions import Exclusions
 from azsandbox.policy.inventory import Inventory
 from azsandbox.policy.matching import Subject, matches
-from azsandbox.policy.rego import Policy, RegoError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +38,7 @@ class Violation:
 class Gatekeeper:
     """Templates by kind, and constraints by kind and name. One a cluster, shared by webhook and audit."""
 
-    policies: dict[str, Policy] = field(default_factory=dict)
+    policies: RegoEngine = field(default_factory=RegoEngine)
     operations: dict[str, list[str]] = field(
         default_factory=dict
     )  # by kind: those that a template is about, if not all
@@ -56,13 +54,39 @@ class Gatekeeper:
         """Forgets a constraint."""
         self.constraints.get(kind, {}).pop(name, None)
 
+    def define(self, kind: str, policy: Policy, operations: list[str]) -> None:
+        """Takes a template in, or its newer version. `operations` are those that it is about, if not all."""
+        self.policies.put(kind, policy)
+        self.operations[kind] = operations
+
+    def undefine(self, kind: str) -> None:
+        """Forgets a template with its constraints."""
+        self.policies.drop(kind)
+        self.operations.pop(kind, None)
+        self.constraints.pop(kind, None)
+
     def judge(self, subject: Subject, review: dict[str, Any], point: str) -> list[Violation]:
         """What the constraints that act at an enforcement point have against an object, sorted as Gatekeeper does."""
-        text = orjson.Fragment(orjson.dumps(review))
         operation = str(review.get("operation") or "") if point == WEBHOOK else ""
-        about = self._about(subject, operation)
-        found = [v for constraint in about for v in self._violations(constraint, text, point)]
-        return sorted(found, key=lambda violation: (violation.action, violation.message))
+        about: dict[str, dict[str, Object]] = {}
+        for constraint in self._about(subject, operation):
+            if actions_at(constraint, point):
+                about.setdefault(constraint["kind"], {})[constraint["metadata"]["name"]] = constraint
+        if not about:
+            return []
+        parameters = {
+            kind: {name: (found.get("spec") or {}).get("parameters") or {} for name, found in constraints.items()}
+            for kind, constraints in about.items()
+        }
+        violations = []
+        for kind, name, answers in self.policies.judge(review, parameters, self.inventory):
+            constraint = about[kind][name]
+            if isinstance(answers, RegoError):
+                log.info("constraint %s %s: %s", kind, name, answers)
+                answers = [{"msg": str(answers)}]
+            action, actions = action_of(constraint), actions_at(constraint, point)
+            violations += [Violation(name, kind, action, actions, str(answer["msg"])) for answer in answers]
+        return sorted(violations, key=lambda violation: (violation.action, violation.message))
 
     def _about(self, subject: Subject, operation: str) -> Iterator[Object]:
         for kind, constraints in self.constraints.items():
@@ -71,19 +95,6 @@ class Gatekeeper:
                 for constraint in list(constraints.values()):
                     if matches((constraint.get("spec") or {}).get("match") or {}, subject):
                         yield constraint
-
-    def _violations(self, constraint: Object, review: Any, point: str) -> Iterator[Violation]:
-        actions = actions_at(constraint, point)
-        if not actions:
-            return
-        spec, name = constraint.get("spec") or {}, constraint["metadata"]["name"]
-        try:
-            answers = self.policies[constraint["kind"]].violations(review, spec.get("parameters") or {}, self.inventory)
-        except RegoError as error:
-            log.info("constraint %s %s: %s", constraint["kind"], name, error)
-            answers = [{"msg": str(error)}]
-        for answer in answers:
-            yield Violation(name, constraint["kind"], action_of(constraint), actions, str(answer["msg"]))
 
 
 def action_of(constraint: Object) -> str:

@@ -8,10 +8,11 @@ from azsandbox.controllers.client import MERGE, KubeClient, Object, path
 from azsandbox.controllers.informer import Controller, Informers
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.policy.definitions import GROUP, VERSION, constraint_definition
+from azsandbox.policy.engine import RegoError
 from azsandbox.policy.gatekeeper import Gatekeeper
 from azsandbox.policy.own_objects import fault_of
 from azsandbox.policy.pods import GatekeeperPods
-from azsandbox.policy.rego import RegoError, RegoPolicy
+from azsandbox.policy.rego import RegoPolicy
 
 API, RESOURCE = "templates.gatekeeper.sh/v1", "constrainttemplates"
 DEFINITIONS = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
@@ -52,9 +53,7 @@ class ConstraintTemplates(Controller):
             self._compiled.pop(key, None)
             self._defined.pop(key, None)
             kind = self._kinds.pop(key, "")
-            self.gatekeeper.policies.pop(kind, None)
-            self.gatekeeper.operations.pop(kind, None)
-            self.gatekeeper.constraints.pop(kind, None)
+            self.gatekeeper.undefine(kind)
             await self.client.gone(path(*DEFINITIONS, name=f"{key}.{GROUP}"))
             return
 
@@ -64,8 +63,8 @@ class ConstraintTemplates(Controller):
         errors: list[Object] = []
         if self._compiled.get(key) != generation:
             try:
-                self.gatekeeper.policies[kind] = compiled(template)
-                self.gatekeeper.operations[kind] = template["spec"]["targets"][0].get("operations") or []
+                policy = compiled(template)
+                self.gatekeeper.define(kind, policy, template["spec"]["targets"][0].get("operations") or [])
                 self._kinds[key], self._compiled[key] = kind, generation
             except RegoError as error:
                 errors = [{"code": error.code, "message": str(error)}]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from azsandbox.policy.engine import RegoEngine, RegoError
 from azsandbox.policy.inventory import Inventory
-from azsandbox.policy.rego import RegoError, RegoPolicy
+from azsandbox.policy.rego import RegoPolicy
 
 LABELS = """package required
 
@@ -36,6 +37,14 @@ containers[c] { c := input.review.object.spec.initContainers[_] }
 EXEMPT = 'package lib.exempt\n\nis_exempt(container) { startswith(container.image, "trusted/") }\n'
 
 
+def violations(policy: RegoPolicy, review: Any, parameters: Any, known: Inventory | None = None) -> Any:
+    """What a policy answers by itself."""
+    engine = RegoEngine()
+    engine.put("Kind", policy)
+    found = [answers for _, _, answers in engine.judge(review, {"Kind": {"one": parameters}}, known)]
+    return found[0] if found else []
+
+
 def pod(*images: str, **labels: str) -> dict[str, Any]:
     containers = [{"name": f"c{number}", "image": image} for number, image in enumerate(images)]
     return {
@@ -48,31 +57,73 @@ def pod(*images: str, **labels: str) -> dict[str, Any]:
 
 def test_a_partial_set_of_v0_has_a_violation_with_the_text_that_opa_prints() -> None:
     policy = RegoPolicy("required", LABELS)
-    found = policy.violations(pod("a"), {"labels": ["owner"]})
+    found = violations(policy, pod("a"), {"labels": ["owner"]})
     assert found == [{"msg": 'labels required: {"owner"}', "details": {"missing": ["owner"]}}]
-    assert policy.violations(pod("a", owner="me"), {"labels": ["owner"]}) == []
+    assert violations(policy, pod("a", owner="me"), {"labels": ["owner"]}) == []
 
 
 def test_libraries_helpers_and_init_containers_count() -> None:
     policy = RegoPolicy("images", IMAGES, [EXEMPT])
-    found = policy.violations(pod("trusted/a", "docker.io/b"), {"pattern": "^registry/.+"})
+    found = violations(policy, pod("trusted/a", "docker.io/b"), {"pattern": "^registry/.+"})
     assert [answer["msg"] for answer in found] == ["c1"]
+
+
+def test_many_policies_stand_in_one_engine_and_each_constraint_has_its_parameters() -> None:
+    engine = RegoEngine()
+    engine.put("Required", RegoPolicy("required", LABELS))
+    engine.put("Images", RegoPolicy("images", IMAGES, [EXEMPT]))
+    other = EXEMPT.replace("trusted/", "known/")
+    engine.put("Others", RegoPolicy("others", IMAGES, [other]))
+    parameters = {
+        "Required": {"owner": {"labels": ["owner"]}, "team": {"labels": ["team"]}},
+        "Images": {"own": {"pattern": "^registry/"}},
+        "Others": {"own": {"pattern": "^registry/"}},
+    }
+
+    def said() -> list[tuple[str, str, str]]:
+        found = engine.judge(pod("known/a", "trusted/b", owner="me"), parameters)
+        return sorted((kind, name, answer["msg"]) for kind, name, answers in found for answer in answers)
+
+    expected = [("Images", "own", "c0"), ("Others", "own", "c1"), ("Required", "team", 'labels required: {"team"}')]
+    assert said() == expected
+    for _ in range(60):  # so many that the engine is made anew
+        engine.put("Others", RegoPolicy("others", IMAGES, [other]))
+    assert said() == expected
+
+
+def test_rego_of_version_1_is_understood() -> None:
+    source = 'package a\n\nviolation contains {"msg": m} if {\n  m := input.parameters.text\n}\n'
+    assert violations(RegoPolicy("a", source, v1=True), {}, {"text": "no"}) == [{"msg": "no"}]
+
+
+def test_a_fault_of_one_policy_is_told_and_spares_the_others() -> None:
+    engine = RegoEngine()
+    engine.put("Bad", RegoPolicy("bad", 'package a\n\nviolation[{"msg": m}] { m := f(1) }\nf(x) = 1\nf(x) = 2\n'))
+    engine.put("Good", RegoPolicy("good", 'package a\n\nviolation[{"msg": "no"}] { true }\n'))
+    found = {kind: answers for kind, _, answers in engine.judge({}, {"Bad": {"a": {}}, "Good": {"a": {}}})}
+    assert isinstance(found["Bad"], RegoError)
+    assert found["Good"] == [{"msg": "no"}]
 
 
 def test_the_inventory_is_read_anew_when_it_has_changed() -> None:
     source = 'package known\n\nviolation[{"msg": name}] { data.inventory.namespace[_].v1.Service[name] }\n'
-    policy, inventory = RegoPolicy("known", source), Inventory()
-    assert policy.violations({}, {}, inventory) == []
+    engine, inventory = RegoEngine(), Inventory()
+    engine.put("Known", RegoPolicy("known", source))
+
+    def known() -> list[Any]:
+        return [answers for _, _, answers in engine.judge({}, {"Known": {"a": {}}}, inventory)]
+
+    assert known() == []
     service = {"metadata": {"name": "web", "namespace": "default"}}
     inventory.put(("v1", "Service"), service)
-    assert policy.violations({}, {}, inventory) == [{"msg": "web"}]
+    assert known() == [[{"msg": "web"}]]
     inventory.drop(("v1", "Service"), service)
-    assert policy.violations({}, {}, inventory) == []
+    assert known() == []
 
 
 def test_an_expression_that_does_not_parse_matches_nothing() -> None:
     policy = RegoPolicy("images", IMAGES, [EXEMPT])
-    found = policy.violations(pod("docker.io/b"), {"pattern": "(["})
+    found = violations(policy, pod("docker.io/b"), {"pattern": "(["})
     assert [answer["msg"] for answer in found] == ["c0"]
 
 
