@@ -294,6 +294,16 @@ def test_every_template_is_tried() -> None:
     assert {file.name for file in TEMPLATES.glob("*.yaml")} == files
 
 
+def test_the_documentation_names_every_template() -> None:
+    text = (Path(__file__).parents[3] / "docs/container-policies.md").read_text()
+    wanting = [url for url, entry in INDEX.items() if f"`{address_of(url)}` | `{entry['kind']}`" not in text]
+    assert wanting == []
+
+
+def address_of(url: str) -> str:
+    return url.partition("/kubernetes/")[2].removesuffix("/template.yaml")
+
+
 def test_templates_that_carry_the_same_library_carry_it_word_for_word() -> None:
     texts: dict[str, set[str]] = {}
     for file in TEMPLATES.glob("*.yaml"):
