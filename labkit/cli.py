@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     lab.set_defaults(run=_open)
 
     up = commands.add_parser("up", help="make the lab stand as after a lesson; what exists is left alone")
-    up.add_argument("lesson", nargs="?", default="", help="11, 12, 13, 21, 22, 23 or 31; none: connect to the target only")
+    up.add_argument(
+        "lesson", nargs="?", default="", help="11, 12, 13, 21, 22, 23 or 31; none: connect to the target only"
+    )
     up.set_defaults(run=_up)
 
     use = commands.add_parser("use", help="choose where the lab runs")

@@ -1,8 +1,9 @@
 """`labkit verify`: every lesson run headless, more than once on the same lab, with the exercises filled in.
 
 One process runs all of them with nbclient, which ends each kernel at once: asked to end by itself, a kernel takes
-three seconds about every sixth time. Lessons build on each other, so they run one after the other. docs/notebook-format.md
-says how a lesson marks its exercises and cells that are to fail.
+three seconds about every sixth time. Lessons build on each other, so they run one after the other; the kernel of the next
+run starts, and imports what lessons import, while a run goes on. docs/notebook-format.md says how a lesson marks its
+exercises and cells that are to fail.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ NO_LESSONS = 3
 CELL_SECONDS = 300
 """How long one cell may run."""
 SOLUTIONS = "solutions"
+IMPORTED = (
+    "labkit.lab",
+    "azure.identity",
+    "azure.mgmt.authorization",
+    "azure.mgmt.containerservice",
+    "azure.mgmt.resource.resources",
+    "kubernetes.client",
+)
+"""What a kernel imports before its lesson runs. No name is bound: a lesson that forgets an import still fails."""
 METADATA = "labkit"
 
 
@@ -54,13 +64,19 @@ def run(folder: Path, lessons: Sequence[str] = (), *, times: int = 2, home: Path
         print(f"no lessons in {folder}{f' for {chr(32).join(lessons)}' if lessons else ''}", file=sys.stderr)
         return NO_LESSONS
     started, failed = time.monotonic(), 0
-    for path in notebooks:
-        for number in range(1, times + 1):
-            outcome = run_once(path, number, home or folder.parent)
-            print(outcome.line(), flush=True)
-            failed += bool(outcome.problem)
-    runs = len(notebooks) * times
-    print(f"{runs - failed} of {runs} runs passed in {time.monotonic() - started:.1f} s")
+    runs = [(path, number) for path in notebooks for number in range(1, times + 1)]
+    kernel = start_kernel(folder, home or folder.parent)
+    for index, (path, number) in enumerate(runs):
+        following = start_kernel(folder, home or folder.parent) if index + 1 < len(runs) else None
+        try:
+            outcome = run_once(path, number, kernel)
+        except BaseException:
+            end_kernel(following)
+            raise
+        kernel = following
+        print(outcome.line(), flush=True)
+        failed += bool(outcome.problem)
+    print(f"{len(runs) - failed} of {len(runs)} runs passed in {time.monotonic() - started:.1f} s")
     return 1 if failed else 0
 
 
@@ -71,8 +87,31 @@ def find(folder: Path, lessons: Sequence[str] = ()) -> Iterator[Path]:
             yield path
 
 
-def run_once(path: Path, number: int, home: Path) -> Outcome:
-    """Run one lesson to its end in a kernel of its own; `home` is the folder of lab.toml."""
+def start_kernel(folder: Path, home: Path) -> Any:
+    """A kernel in `folder` that is starting; `home` is the folder of lab.toml. `run_once` or `end_kernel` ends it."""
+    from jupyter_client.manager import KernelManager
+
+    # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
+    environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": _python_path()}
+    environment.setdefault("LABKIT_SETTINGS", str(home / "lab.toml"))
+    imports = "; ".join(f"__import__({name!r})" for name in IMPORTED)
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(
+        env=environment,
+        cwd=str(folder),
+        extra_arguments=[f"--IPKernelApp.exec_lines={imports}", "--IPKernelApp.log_level=ERROR"],
+    )
+    return manager
+
+
+def end_kernel(kernel: Any) -> None:
+    """Ends a kernel at once; None, or one that has ended, is nothing to do."""
+    if kernel is not None and kernel.has_kernel:
+        kernel.shutdown_kernel(now=True)
+
+
+def run_once(path: Path, number: int, kernel: Any) -> Outcome:
+    """Run one lesson to its end in the kernel, which ends with it."""
     _quick_import()
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -81,26 +120,26 @@ def run_once(path: Path, number: int, home: Path) -> Outcome:
     try:
         notebook = filled(path)
     except LessonError as error:
+        end_kernel(kernel)
         return Outcome(path.stem, number, time.monotonic() - started, str(error))
     client = NotebookClient(
         notebook,
+        km=kernel,
         timeout=CELL_SECONDS,
-        kernel_name="python3",
         shutdown_kernel="immediate",
         resources={"metadata": {"path": str(path.parent)}},
     )
     problem = ""
-    # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
-    environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": _python_path()}
-    environment.setdefault("LABKIT_SETTINGS", str(home / "lab.toml"))
     try:
-        client.execute(env=environment)
+        client.execute()
     except CellExecutionError as error:
         problem = _said(error)
     except CellTimeoutError:
         problem = f"a cell ran longer than {CELL_SECONDS} s"
     except DeadKernelError:
         problem = "the kernel died"
+    finally:
+        end_kernel(kernel)
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     return Outcome(path.stem, number, time.monotonic() - started, problem, cells)
 

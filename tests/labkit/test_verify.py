@@ -86,6 +86,15 @@ def test_lessons_run_twice_and_a_failure_is_a_line_and_an_exit_code(
     assert total.startswith("2 of 4 runs passed")
 
 
+def test_what_a_kernel_imports_beforehand_gives_a_lesson_no_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = "import sys; assert 'azure.identity' in sys.modules, sorted(sys.modules)"
+    write(tmp_path, "00-good", [(source, {}), ("azure", {})])
+    assert verify.run(tmp_path, times=1) == 1
+    assert "NameError: name 'azure' is not defined" in capsys.readouterr().out
+
+
 def test_no_lessons_are_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify.run(tmp_path) == verify.NO_LESSONS
     assert "no lessons" in capsys.readouterr().err
