@@ -186,14 +186,16 @@ async def test_readers_may_read_plans_and_not_set_them(call: Client, arm: Arm) -
     assert (answer.status_code, "Microsoft.Security/pricings/write" in answer.text) == (403, True)
 
 
-async def test_agents_do_not_come_to_machines_by_themselves(call: Client) -> None:
-    where = "~/providers/Microsoft.Security/autoProvisioningSettings"
-    (row,) = (await call("GET", where, version="2017-08-01-preview")).json()["value"]
+async def test_whether_agents_come_to_machines_is_one_setting(call: Client) -> None:
+    where, version = "~/providers/Microsoft.Security/autoProvisioningSettings", "2017-08-01-preview"
+    (row,) = (await call("GET", where, version=version)).json()["value"]
     assert (row["name"], row["properties"]) == ("default", {"autoProvision": "Off"})
-    off = await call("PUT", f"{where}/default", {"properties": {"autoProvision": "Off"}}, "2017-08-01-preview")
-    assert off.status_code == 200
-    on = await call("PUT", f"{where}/default", {"properties": {"autoProvision": "On"}}, "2017-08-01-preview")
-    assert on.json()["error"]["code"] == "NotSupportedInSandbox"
+    on = await call("PUT", f"{where}/default", {"properties": {"autoProvision": "on"}}, version)
+    assert (on.status_code, on.json()["properties"]) == (200, {"autoProvision": "On"})
+    assert (await call("GET", f"{where}/default", version=version)).json() == on.json()
+    wrong = await call("PUT", f"{where}/default", {"properties": {"autoProvision": "Maybe"}}, version)
+    assert wrong.status_code == 400
+    assert (await call("GET", f"{where}/other", version=version)).status_code == 404
 
 
 @pytest.mark.parametrize(
