@@ -7,9 +7,11 @@ identity: cloud-provider-azure, pkg/credentialprovider; texts: containerd, core/
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from azsandbox.aks.canipull import CanIPull
 from azsandbox.aks.identities import outbound_addresses
 from azsandbox.controllers.kubelet.images import (
     AssumedImages,
@@ -29,6 +31,7 @@ from azsandbox.registry.authentication import caller_of, decide
 from azsandbox.registry.content import Stored
 from azsandbox.registry.manifests import INDEXES
 from azsandbox.registry.names import SUFFIX, Grant
+from azsandbox.registry.oauth2 import refused
 from azsandbox.registry.place import Place
 from azsandbox.registry.registries import Registry
 from azsandbox.registry.tokens import Access
@@ -102,6 +105,27 @@ class RegistryImages:
         shown = (cluster.properties.get("identityProfile") or {}).get("kubeletidentity") or {} if cluster else {}
         return str(shown.get("clientId") or "")
 
+    def location(self) -> str:
+        """Where the cluster is."""
+        cluster = self._arm.resources.get(self._cluster_id)
+        return str(cluster.body.get("location", "")) if cluster else ""
+
+    def registry(self, host: str) -> Registry | None:
+        """The registry of a host name, None where that does not resolve."""
+        found: Registry | None = self._arm.services.registries.at(host.lower())
+        return found
+
+    def exchange(self, registry: Registry) -> errors.RegistryError | None:
+        """What refuses the kubelets' identity a token of a registry; None if it gets one."""
+        try:
+            check_network(registry, self._address())
+        except errors.RegistryError as error:
+            return error
+        identity = self._identity()
+        if identity is None or not self._arm.services.registries.permissions.shown(identity, registry):
+            return refused(str(uuid.uuid4()))
+        return None
+
     def _refusal(self, who: Who, registry: Registry, host: str, repository: str) -> Attempt | None:
         """Why somebody gets no token to pull with; None if they do."""
         permissions = self._arm.services.registries.permissions
@@ -120,14 +144,18 @@ class RegistryImages:
             f"failed to authorize: failed to fetch {kind} token: unexpected status from GET request to {url}: {status}"
         )
 
-    def _is_open(self, registry: Registry) -> bool:
-        """Whether the registry's network rules let the cluster's outbound address in."""
+    def _address(self) -> str:
+        """The cluster's outbound address, as registries see it."""
         cluster = self._arm.resources.get(self._cluster_id)
         ids = outbound_addresses(self._arm, cluster) if cluster else []
         found = [self._arm.resources.get(id_) for id_ in ids]
         address = next((str(a.properties["ipAddress"]) for a in found if a and a.properties.get("ipAddress")), "")
+        return address or "127.0.0.1"
+
+    def _is_open(self, registry: Registry) -> bool:
+        """Whether the registry's network rules let the cluster's outbound address in."""
         try:
-            check_network(registry, address or "127.0.0.1")
+            check_network(registry, self._address())
         except errors.RegistryError:
             return False
         return True
@@ -162,5 +190,6 @@ def attach(arm: Any, cluster: Cluster) -> None:
     if id_:
         images = cluster._options["images"] = RegistryImages(arm, id_)
         cluster._options["flux"].identity = images.client_id
+        cluster._options["act"] = CanIPull(images)
         if arm.services.clock.speed == "fast":
             cluster._options["pull_pace"] = FAST_PACE

@@ -43,11 +43,13 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=\S*")
 
 @dataclass
 class Outcome:
-    """How a container ends: after `seconds` (None: never) with `exit_code`; `lines` is what it surely prints."""
+    """How a container ends: after `seconds` (None: never) with `exit_code`; `lines` is what it surely prints, and with
+    `whole` all that it prints."""
 
     seconds: float | None = None
     exit_code: int = 0
     lines: list[str] = field(default_factory=list)
+    whole: bool = False
 
 
 class _Unknown(Exception):
@@ -75,6 +77,14 @@ def outcome_of(pod: Object, container: Object) -> Outcome:
         if result.seconds is not None:
             return Outcome(None, 0, result.lines)
     return result
+
+
+def restarts(pod: Object, container: Object) -> int:
+    """How often a container of a pod was started again."""
+    status = pod.get("status") or {}
+    lists = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    found = (s for key in lists for s in status.get(key) or () if s["name"] == container.get("name"))
+    return next((int(s.get("restartCount") or 0) for s in found), 0)
 
 
 def _image_ends(container: Object, with_args: bool) -> bool:

@@ -16,6 +16,7 @@ import orjson
 
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.kubelet import logs
+from azsandbox.controllers.kubelet.commands import outcome_of
 from azsandbox.controllers.kubelet.references import References
 from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.request import Request
@@ -200,6 +201,7 @@ async def answer(
     request: Request,
     references: References,
     ended: Callable[[], Awaitable[Object | None]],
+    outcome: logs.Judge = outcome_of,
 ) -> None:
     """Serves exec and attach over the request's WebSocket. Raises 500 for a container that does not run.
 
@@ -217,14 +219,16 @@ async def answer(
         if problems:
             await socket.send(bytes([STDERR]) + problems.encode())
     else:
-        code = await _attach(pod, container, socket, ended)
+        code = await _attach(pod, container, socket, ended, outcome)
     await socket.send(bytes([STATUS]) + orjson.dumps(status_of(code)))
     if request.flag("stdin"):
         await _drain(socket)
 
 
-async def _attach(pod: Object, container: str, socket: Socket, ended: Callable[[], Awaitable[Object | None]]) -> int:
-    for _, line in logs.log_lines(pod, container):
+async def _attach(
+    pod: Object, container: str, socket: Socket, ended: Callable[[], Awaitable[Object | None]], outcome: logs.Judge
+) -> int:
+    for _, line in logs.log_lines(pod, container, outcome=outcome):
         await socket.send(bytes([STDOUT]) + line.encode() + b"\n")
     leaving = asyncio.create_task(_gone(socket))
     ending = asyncio.ensure_future(ended())

@@ -4,7 +4,8 @@ Options: `profile` "kwok" (pods ready at once, as with kwok's fast stages) or "k
 pulls, probes, restarts); `images`, an ImageSource; `pull_pace`, the part of the back-off after a failed pull that is
 waited for; `stopped`, a function that says of a node's name whether its machine is off, in which case nothing is heard
 of it; `warming_up`, a function that gives the seconds that containers take for what their probes wait for, of the
-probes' own; `output` and `ports`, what containers write and where they listen whose programs the sandbox acts for.
+probes' own; `output` and `ports`, what containers write and where they listen whose programs the sandbox acts for;
+`act`, a function that says of a pod and one of its containers what that comes to, or None.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from azsandbox.controllers.informer import Controller, Informers, key_of, split_
 from azsandbox.controllers.kubelet import exec as execution
 from azsandbox.controllers.kubelet import kwok, logs, node_status, port_forward
 from azsandbox.controllers.kubelet.addresses import PodAddresses, node_address
+from azsandbox.controllers.kubelet.commands import Outcome, outcome_of, restarts
 from azsandbox.controllers.kubelet.images import AssumedImages
 from azsandbox.controllers.kubelet.lifecycle import Lifecycle, stopped
 from azsandbox.controllers.kubelet.pulls import Pulls
@@ -54,7 +56,10 @@ class Kubelet(Controller):
         self.references = References(informers.of("v1", "configmaps"), informers.of("v1", "secrets"))
         source, pace = options.get("images") or AssumedImages(), float(options.get("pull_pace") or 1.0)
         self.pulls = Pulls(source, self.references, self.nodes.get, pace)
-        self.lifecycle = Lifecycle(self.pulls, self.references, options.get("warming_up") or (lambda seconds: seconds))
+        warming_up = options.get("warming_up") or (lambda seconds: seconds)
+        self.act: Callable[[Object, Object], Outcome | None] | None = options.get("act")
+        self._acted: dict[tuple[str, str, int], Outcome] = {}  # pod uid, container, restarts
+        self.lifecycle = Lifecycle(self.pulls, self.references, warming_up, self.outcome)
         self.addresses = PodAddresses()
         self.stopped: Callable[[str], bool] = options.get("stopped") or (lambda name: False)
         self.output: ContainerOutput | None = options.get("output")
@@ -85,6 +90,7 @@ class Kubelet(Controller):
             if gone is not None:
                 self.addresses.release(gone["metadata"]["uid"])
                 self.lifecycle.forget(gone["metadata"]["uid"])
+                self._acted = {k: v for k, v in self._acted.items() if k[0] != gone["metadata"]["uid"]}
             if kind == "DELETED":
                 self._by_node.get(node or "", set()).discard(key)
                 return
@@ -239,17 +245,32 @@ class Kubelet(Controller):
             await self.client.patch(f"{url}/{name}", {"spec": {"renewTime": micro_timestamp()}})
         self._leases.add(name)
 
+    def outcome(self, pod: Object, container: Object) -> Outcome:
+        """What a container comes to: what `act` says of it once, else what its command shows."""
+        if self.act is None:
+            return outcome_of(pod, container)
+        key = (pod["metadata"]["uid"], str(container.get("name")), restarts(pod, container))
+        found = self._acted.get(key) or self.act(pod, container)
+        if found is None:
+            return outcome_of(pod, container)
+        self._acted[key] = found
+        return found
+
     # what the API server asks of a kubelet
 
     async def log(self, pod: Object, container: str, request: Request) -> bytes | AsyncIterator[bytes]:
         """GET pods/log. Raises 400 for a container that has not started, 500 for a node that is off."""
         self._reach(pod, "containerLogs", container)
-        return logs.answer(pod, container, request, lambda: self._ended(pod, container), self.output)
+        return logs.answer(pod, container, request, lambda: self._ended(pod, container), self.output, self.outcome)
 
     async def stream(self, pod: Object, container: str, request: Request) -> None:
         """Exec and attach, over the request's WebSocket. Raises 500 for a container that does not run."""
         self._reach(pod, request.subresource, container)
-        await execution.answer(pod, container, request, self.references, lambda: self._ended(pod, container))
+
+        async def ended() -> Object | None:
+            return await self._ended(pod, container)
+
+        await execution.answer(pod, container, request, self.references, ended, self.outcome)
 
     async def call(self, pod: Object, port: int, request: HttpRequest) -> HttpAnswer | None:
         """What a program in a pod answers on a port; None where nothing listens."""

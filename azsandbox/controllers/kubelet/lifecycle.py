@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.events import timestamp
 from azsandbox.controllers.kubelet import probes
-from azsandbox.controllers.kubelet.commands import outcome_of
+from azsandbox.controllers.kubelet.commands import Outcome, outcome_of
 from azsandbox.controllers.kubelet.pod_conditions import (
     Statuses,
     conditions_of,
@@ -52,13 +52,17 @@ class Lifecycle:
     """Moves pods on.
 
     `warming_up` says how long it takes until a container whose probes succeed has come as far as its probes wait for
-    (seconds of the probes → seconds of this machine).
+    (seconds of the probes → seconds of this machine); `outcome` what a container of a pod comes to.
     """
 
     def __init__(
-        self, pulls: Pulls, references: References, warming_up: Callable[[float], float] = lambda seconds: seconds
+        self,
+        pulls: Pulls,
+        references: References,
+        warming_up: Callable[[float], float] = lambda seconds: seconds,
+        outcome: Callable[[Object, Object], Outcome] = outcome_of,
     ) -> None:
-        self.pulls, self.references, self.warming_up = pulls, references, warming_up
+        self.pulls, self.references, self.warming_up, self.outcome = pulls, references, warming_up, outcome
         self._told: dict[tuple[str, str, str], str] = {}  # pod uid, container, what → last text
 
     def forget(self, uid: str) -> None:
@@ -187,7 +191,7 @@ class Lifecycle:
     def _running(self, pod: Object, container: Object, status: Object, now: dt.datetime, step: Step) -> None:
         began = time_of(status["state"]["running"]["startedAt"]) or now
         age = (now - began).total_seconds()
-        outcome = outcome_of(pod, container)
+        outcome = self.outcome(pod, container)
         killed = probes.killed_after(pod, container)
         if killed is not None and age >= killed[0] and (outcome.seconds is None or outcome.seconds > killed[0]):
             kind = killed[1]

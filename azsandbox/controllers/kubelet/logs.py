@@ -8,11 +8,13 @@ import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from azsandbox.controllers.client import Object
-from azsandbox.controllers.kubelet.commands import outcome_of
+from azsandbox.controllers.kubelet.commands import Outcome, outcome_of
 from azsandbox.controllers.objects import time_of
 from azsandbox.controllers.output import ContainerOutput
 from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.request import Request
+
+Judge = Callable[[Object, Object], Outcome]  # what a container of a pod comes to
 
 
 def _status_of(pod: Object, container: str) -> Object | None:
@@ -55,9 +57,15 @@ def _state(pod: Object, container: str, previous: bool) -> Object:
 
 
 def log_lines(
-    pod: Object, container: str, previous: bool = False, output: ContainerOutput | None = None
+    pod: Object,
+    container: str,
+    previous: bool = False,
+    output: ContainerOutput | None = None,
+    outcome: Judge = outcome_of,
 ) -> list[tuple[dt.datetime, str]]:
     """Lines with their times; of a program that the sandbox acts for, what that wrote to `output`.
+
+    `outcome` says what a container comes to, and what it prints.
 
     Raises 400 for a container that has not started.
     """
@@ -67,11 +75,14 @@ def log_lines(
     image = spec.get("image", "")
     if output is not None and output.knows(image):
         return output.lines(image, began)
+    found = outcome(pod, spec)
+    if found.whole:
+        return [(began, line) for line in found.lines]
     text = (
         f'[azsandbox] container "{container}" of image {image} is simulated: no program runs, and this log is made up.'
     )
     lines = [(began, text)]
-    lines += [(began, line) for line in outcome_of(pod, spec).lines]
+    lines += [(began, line) for line in found.lines]
     if "exitCode" in state:
         ended = time_of(state.get("finishedAt")) or began
         lines.append((ended, f"[azsandbox] simulated exit with code {state['exitCode']}."))
@@ -89,12 +100,13 @@ def answer(
     request: Request,
     ended: Callable[[], Awaitable[Object | None]],
     output: ContainerOutput | None = None,
+    outcome: Judge = outcome_of,
 ) -> bytes | AsyncIterator[bytes]:
     """The answer to GET pods/log with the request's options: previous, timestamps, tailLines, sinceSeconds, follow …
 
     `ended` returns once the container has ended: the pod as it is then, or None if that is gone.
     """
-    lines = log_lines(pod, container, request.flag("previous"), output)
+    lines = log_lines(pod, container, request.flag("previous"), output, outcome)
     since = None
     if request.param("sinceSeconds"):
         since = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=int(request.param("sinceSeconds")))
@@ -112,7 +124,7 @@ def answer(
         image = _spec_of(pod, container).get("image", "")
         if output is not None and output.knows(image):
             return _follow_output(data, lines[-1][0] if lines else None, image, output, request, ended)
-        return _follow(data, pod, container, request, ended)
+        return _follow(data, pod, container, request, ended, outcome)
     return data
 
 
@@ -151,15 +163,20 @@ async def _follow_output(
 
 
 async def _follow(
-    data: bytes, pod: Object, container: str, request: Request, ended: Callable[[], Awaitable[Object | None]]
+    data: bytes,
+    pod: Object,
+    container: str,
+    request: Request,
+    ended: Callable[[], Awaitable[Object | None]],
+    outcome: Judge,
 ) -> AsyncIterator[bytes]:
     """What there is, and when the container has ended what came last."""
     if data:
         yield data
     last = await ended()
     if last is not None:
-        known = len(log_lines(pod, container))
+        known = len(log_lines(pod, container, outcome=outcome))
         with contextlib.suppress(errors.StatusError):
-            rest = _text(log_lines(last, container)[known:], request)
+            rest = _text(log_lines(last, container, outcome=outcome)[known:], request)
             if rest:
                 yield rest.encode()

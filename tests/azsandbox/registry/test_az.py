@@ -98,8 +98,12 @@ def test_attaching_a_registry_is_a_role_of_the_kubelets(az: Az) -> None:
     kubelet = cluster["identityProfile"]["kubeletidentity"]["objectId"]
     roles = az("role assignment list --scope", registry["id"])
     assert [(r["principalId"], r["roleDefinitionName"]) for r in roles] == [(kubelet, "AcrPull")]
+    told = az.run("aks check-acr -g rg-acr -n shop --acr labattach.azurecr.io")
+    assert (told.returncode, "Your cluster can pull images from labattach.azurecr.io!" in told.stdout) == (0, True)
     az("aks update -g rg-acr -n shop --detach-acr labattach")
     assert az("role assignment list --scope", registry["id"]) == []
+    told = az.run("aks check-acr -g rg-acr -n shop --acr labattach.azurecr.io")
+    assert "labattach.azurecr.io rejected token exchange" in told.stdout  # kubectl run waits for no exit code: 0
     az("acr delete -n labattach --yes")
     assert az.run("acr show -n labattach").returncode
 
