@@ -55,12 +55,16 @@ def invalid(what: str) -> ApiError:
     return bad_argument({"code": "InvalidProperty", "message": what})
 
 
-def forbidden() -> ApiError:
-    return ApiError(
-        403,
-        "InsufficientAccessError",
-        "The provided credentials have insufficient access to perform the requested operation",
-    )
+def forbidden(inner: dict[str, Any] | None = None) -> ApiError:
+    """403: no right to read there."""
+    text = "The provided credentials have insufficient access to perform the requested operation"
+    return ApiError(403, "InsufficientAccessError", text, inner)
+
+
+def from_outside(workspace: str, address: str) -> ApiError:
+    """403: a workspace that is not asked over the public network (publicNetworkAccessForQuery)."""
+    text = f"Access to workspace '{workspace}' from '{address}' is denied"
+    return forbidden({"code": "NspValidationFailedError", "message": text})
 
 
 def no_workspace() -> ApiError:

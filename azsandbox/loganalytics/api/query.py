@@ -16,6 +16,7 @@ from azsandbox.loganalytics.kql import values
 from azsandbox.loganalytics.tables import Content
 from azsandbox.loganalytics.timespan import interval
 
+HERE = "127.0.0.1"  # where all queries come from: the sandbox has no private links
 WORKSPACES = "Microsoft.OperationalInsights/workspaces"
 READ = "Microsoft.OperationalInsights/workspaces/query/{}read"
 READ_OF_RESOURCE = "Microsoft.Insights/logs/{}read"
@@ -87,6 +88,9 @@ class Query:
         names = self._named_tables()
         if not all(self._permits(READ, stored.id, names) for stored in found):
             raise errors.forbidden()
+        for stored in found:
+            if stored.properties.get("publicNetworkAccessForQuery") == "Disabled":
+                raise errors.from_outside(stored.name, HERE)
         return await self._answer([stored.properties["customerId"] for stored in found], None)
 
     def _by_name(self, name: str) -> Stored | None:

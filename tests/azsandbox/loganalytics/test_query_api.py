@@ -77,6 +77,15 @@ async def test_reading_needs_a_role_on_the_workspace(logs: Logs) -> None:
     assert await logs.cells("Heartbeat | project Computer", who=reader) == [["n1"]]
 
 
+async def test_a_workspace_without_public_queries_is_not_asked_from_outside(logs: Logs) -> None:
+    body = {"location": "westeurope", "properties": {"publicNetworkAccessForQuery": "Disabled"}}
+    await logs.arm("PUT", logs.id, body)
+    refused = await logs.query("print 1")
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (403, "InsufficientAccessError")
+    assert error["innererror"]["code"] == "NspValidationFailedError"
+
+
 async def test_tokens_workspaces_and_paths_are_checked(logs: Logs) -> None:
     wrong = await logs.query("print 1", audience="https://management.azure.com")
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (403, "InvalidTokenError")
