@@ -8,6 +8,7 @@ has it.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 
 from azsandbox.aks import facts
@@ -45,6 +46,27 @@ def published() -> dict[str, dict[str, list[str]]]:
     """The data actions that Azure publishes: their last parts, by API group ("" is core) and resource."""
     found: dict[str, dict[str, list[str]]] = facts.read("data-actions")["resources"]
     return found
+
+
+@functools.cache
+def _every() -> frozenset[str]:
+    """Every published data action, in lower case; of paths the first."""
+    found = {_full(g, r, last) for g, rs in published().items() for r, lasts in rs.items() for last in lasts}
+    found |= {f"{PREFIX}/{CUSTOM}/{last}" for last in facts.read("data-actions")["custom_resources"]}
+    found |= {f"{PREFIX}/{path}/read" for path in facts.read("data-actions")["paths"]}
+    return frozenset(action.lower() for action in found)
+
+
+def covers_any(pattern: str) -> bool:
+    """Whether a data action of a role, with `*` or without, is or covers one that Azure publishes."""
+    lower = pattern.lower()
+    if lower in _every():
+        return True
+    if "*" in lower:
+        form = re.compile(re.escape(lower).replace(r"\*", ".*"))
+        return any(form.fullmatch(action) for action in _every())
+    paths = (f"{PREFIX}/{path}/".lower() for path in facts.read("data-actions")["paths"])
+    return lower.endswith("/read") and lower.startswith(tuple(paths))
 
 
 def is_discovery(question: Question) -> bool:

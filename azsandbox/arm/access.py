@@ -33,7 +33,9 @@ def built_in() -> dict[str, Document]:
 
 @functools.lru_cache(maxsize=4096)
 def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(re.escape(text).replace(r"\*", ".*"), re.IGNORECASE)
+    # `/*/` covers nothing too: Managed Identity Operator has userAssignedIdentities/*/assign/action, and may assign.
+    form = re.escape(text).replace(r"/\*/", "/(?:.*/)?").replace(r"\*", ".*")
+    return re.compile(form, re.IGNORECASE)
 
 
 def matches(action: str, patterns: Iterable[str]) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_ASSIGNS = "microsoft.authorization/roleassignments/write"
+
 
 class ArmError(Exception):
     """A refusal: HTTP status, code and message, and what of the envelope differs."""
@@ -100,11 +102,28 @@ def subscription_not_found(subscription: str) -> ArmError:
 
 
 def authorization_failed(name: str, object_id: str, action: str, scope: str) -> ArmError:
+    # Who may assign roles may depend on a condition ("Troubleshoot Azure RBAC", unable to assign a role).
+    condition = " or an ABAC condition not fulfilled" if action.lower() == _ASSIGNS else ""
     return gateway(
         403,
         "AuthorizationFailed",
-        f"The client '{name}' with object id '{object_id}' does not have authorization to perform action '{action}' "
-        f"over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
+        f"The client '{name}' with object id '{object_id}' does not have authorization{condition} to perform action "
+        f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your "
+        "credentials.",
+    )
+
+
+def linked_authorization_failed(
+    name: str, object_id: str, action: str, scope: str, missing: list[tuple[str, str]]
+) -> ArmError:
+    """`missing` are the actions that are not allowed, each with its linked scope."""
+    actions, scopes = (",".join(part) for part in zip(*missing, strict=True))
+    return gateway(
+        403,
+        "LinkedAuthorizationFailed",
+        f"The client '{name}' with object id '{object_id}' has permission to perform action '{action}' on scope "
+        f"'{scope}'; however, it does not have permission to perform action(s) '{actions}' on the linked scope(s) "
+        f"'{scopes}' (respectively) or the linked scope(s) are invalid.",
     )
 
 

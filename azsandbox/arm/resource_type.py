@@ -97,6 +97,10 @@ class ResourceType:
         """Headers that every answer about the type carries, refusals too."""
         return {}
 
+    def attributes(self, call: Call) -> dict[str, str | None]:
+        """What conditions of role assignments may ask of a request about the type."""
+        return {}
+
     # --- requests
 
     async def get(self, call: Call) -> Answer:

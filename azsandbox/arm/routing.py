@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from azsandbox.arm import errors, ids, locks
+from azsandbox.arm import errors, ids, linked, locks
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.ids import Target
 from azsandbox.arm.resource_type import ResourceType
 
 if TYPE_CHECKING:
+    from azsandbox.arm.conditions import Attributes
     from azsandbox.arm.provider import Arm
 
 VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
@@ -35,7 +36,9 @@ async def answer(call: Call) -> Answer:
     name = call.action
     kind = "read" if name.lower() in type_.read_actions else "action"
     verb = f"{name}/{kind}" if name else VERBS.get(call.method, type_.post_verb)
-    authorize(call, f"{type_.full_name}/{verb}", target.access_scope)
+    action = f"{type_.full_name}/{verb}"
+    authorize(call, action, target.access_scope, type_.attributes(call))
+    linked.check(call, type_.full_name, action, target.access_scope)
     _check_registered(call)
     _check_group(call)
     return await dispatch(call, type_, name)
@@ -128,12 +131,13 @@ def canonical_scope(arm: Arm, scope: str) -> str:
     return stored.id if stored else text
 
 
-def authorize(call: Call, action: str, scope: str) -> None:
-    """Raises AuthorizationFailed unless the caller's roles allow the action at the scope."""
+def authorize(call: Call, action: str, scope: str, attributes: Attributes | None = None) -> None:
+    """Raises AuthorizationFailed unless the caller's roles allow the action at the scope; `attributes` are what
+    conditions of their assignments may ask of the request."""
     identity = call.identity
     if not scope.lower().startswith("/subscriptions/") and action.endswith("/read"):
         return  # what the tenant has, such as built-in roles, anyone in it may read
-    if not call.arm.access.permits(identity, action, scope or "/"):
+    if not call.arm.access.permits(identity, action, scope or "/", attributes=attributes):
         raise errors.authorization_failed(identity.name, identity.object_id, action, scope or "/")
 
 

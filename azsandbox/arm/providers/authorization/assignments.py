@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from azsandbox.arm import errors, ids
+from azsandbox.arm import conditions, errors, ids
 from azsandbox.arm.access import ASSIGNMENTS, DEFINITIONS
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.ids import ResourceId
-from azsandbox.arm.providers.authorization.definitions import GUID
+from azsandbox.arm.providers.authorization.definitions import GUID, assignable
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored, timestamp
 
@@ -40,6 +40,12 @@ def assignment(
     return Stored(str(id_), ASSIGNMENTS, body)
 
 
+def _kind(principal: Any) -> str:
+    """What Azure calls the kind of an object of the directory."""
+    kind = str(getattr(principal, "kind", "") or "").lower()
+    return {"user": "User", "group": "Group"}.get(kind, "ServicePrincipal")
+
+
 class RoleAssignments(ResourceType):
     """Microsoft.Authorization/roleAssignments."""
 
@@ -53,6 +59,25 @@ class RoleAssignments(ResourceType):
         parts = ids.segments(call.path)
         at = len(parts) - 1 - [p.lower() for p in parts][::-1].index("providers")
         return ids.scope_text(parts[:at])
+
+    def attributes(self, call: Call) -> dict[str, str | None]:
+        """Role and principal, of the request when one is written, of what is there when it is deleted ("Delegate Azure
+        role assignment management to others with conditions")."""
+        found = call.body.get("properties") if isinstance(call.body, dict) else None
+        if call.method == "DELETE" and call.target is not None:
+            stored = call.arm.resources.get(call.target.id)
+            found = stored.body["properties"] if stored else None
+        if not isinstance(found, dict):
+            return {}
+        principal = str(found.get("principalId") or "")
+        known = call.arm.services.entra.directory.get(principal)
+        kind = str(found.get("principalType") or "") or (_kind(known) if known else "")
+        values = {
+            "RoleDefinitionId": str(found.get("roleDefinitionId") or "").rstrip("/").rsplit("/", 1)[-1],
+            "PrincipalId": principal,
+            "PrincipalType": kind,
+        }
+        return {f"{ASSIGNMENTS}:{name}": value for name, value in values.items()}
 
     async def put(self, call: Call) -> Answer:
         name, properties, arm = call.id.name, call.properties, call.arm
@@ -69,7 +94,7 @@ class RoleAssignments(ResourceType):
             raise errors.ArmError(400, "InvalidPrincipalId", text)
         guid = str(role_id).rstrip("/").rsplit("/", 1)[-1].lower()
         role = arm.access.definition(guid)
-        if role is None:
+        if role is None or not assignable(role, self._written(call)):
             digits = guid.replace("-", "").upper()
             text = f"The specified role definition with ID '{digits}' does not exist."
             raise errors.ArmError(400, "RoleDefinitionDoesNotExist", text)
@@ -98,6 +123,8 @@ class RoleAssignments(ResourceType):
         if properties.get("condition") and not properties.get("conditionVersion"):
             text = "The condition version must be set to '2.0' when a condition is given."
             raise errors.ArmError(400, "RoleAssignmentConditionVersionRequired", text)
+        if problem := conditions.problem(str(properties["condition"])) if properties.get("condition") else "":
+            raise errors.not_supported(f"a condition of a role assignment with {problem}")
         more = {
             key: properties.get(key)
             for key in ("condition", "conditionVersion", "description", "delegatedManagedIdentityResourceId")
@@ -118,8 +145,15 @@ class RoleAssignments(ResourceType):
         """User, Group or ServicePrincipal; an unknown principal is accepted only when its type is told."""
         found = call.arm.services.entra.directory.get(principal)
         if found is not None:
-            kind = str(getattr(found, "kind", "") or "").lower()
-            return {"user": "User", "group": "Group"}.get(kind, "ServicePrincipal")
+            kind = _kind(found)
+            if told and str(told).lower() != kind.lower():
+                digits = principal.replace("-", "")
+                text = (
+                    f"The PrincipalId '{digits}' has type '{kind}' , which is different from specified PrinciaplType "
+                    f"'{told}'."
+                )
+                raise errors.ArmError(400, "UnmatchedPrincipalType", text)
+            return kind
         if told:
             return str(told)
         digits, tenant = principal.replace("-", ""), call.arm.services.tenant_id

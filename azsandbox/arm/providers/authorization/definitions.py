@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from typing import Any
 
@@ -12,7 +13,64 @@ from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored, timestamp
 
+_NAMESPACE_ACTIONS = ("register", "unregister", "operations", "checknameavailability")
 GUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+
+def assignable(role: Document, scope: str) -> bool:
+    """Whether a role can be assigned at a scope: custom ones at their assignable scopes and below."""
+    return any(ids.within(scope or "/", held) for held in role["properties"]["assignableScopes"])
+
+
+def check_actions(call: Call, permissions: list[dict[str, list[str]]]) -> None:
+    """Raises InvalidActionOrNotAction, or its sibling for data actions, for what no provider has.
+
+    Of an action its namespace and first type are looked at, as far as the data go; of the data actions of managed
+    clusters, which are published, all of it.
+    """
+    for permission in permissions:
+        for kind, code in (
+            ("actions", "InvalidActionOrNotAction"),
+            ("notActions", "InvalidActionOrNotAction"),
+            ("dataActions", "InvalidDataActionOrNotDataAction"),
+            ("notDataActions", "InvalidDataActionOrNotDataAction"),
+        ):
+            for text in permission[kind]:
+                if not _known(call, text, data="Data" in code):
+                    message = f"'{text}' does not match any of the actions supported by the providers."
+                    raise errors.ArmError(400, code, message)
+
+
+def _known(call: Call, text: str, data: bool) -> bool:
+    namespace, slash, rest = text.lower().partition("/")
+    if "*" in namespace:
+        return True
+    if data and text.lower().startswith("microsoft.containerservice/managedclusters/"):
+        from azsandbox.aks.data_actions import covers_any
+
+        return covers_any(text)
+    if call.arm.facts.namespace(namespace) is None:
+        return bool(slash) and namespace.startswith("microsoft.")  # one of the many that the data do not have
+    first = rest.partition("/")[0]
+    return "*" in first or first in _NAMESPACE_ACTIONS or first in _first_types(namespace)
+
+
+@functools.cache
+def _first_types(namespace: str) -> frozenset[str]:
+    """What can follow a namespace in an action: its types, and what built-in roles have there."""
+    from azsandbox.arm.facts import read
+
+    providers: dict[str, Any] = read("resource-types.json")["providers"]
+    types: dict[str, Any] = next((found for name, found in providers.items() if name.lower() == namespace), {})
+    actions = [
+        action.lower()
+        for role in built_in().values()
+        for permission in role["properties"]["permissions"]
+        for kind in ("actions", "notActions", "dataActions", "notDataActions")
+        for action in permission.get(kind, [])
+    ]
+    named = {action.split("/")[1] for action in actions if action.startswith(f"{namespace}/")}
+    return frozenset({str(type_).lower().partition("/")[0] for type_ in types} | named)
 
 
 class RoleDefinitions(ResourceType):
@@ -43,6 +101,15 @@ class RoleDefinitions(ResourceType):
     async def list(self, call: Call) -> Answer:
         roles = [*built_in().values(), *(s.body for s in self._custom(call))]
         condition = call.query.get("$filter", "")
+        assert call.target is not None
+        scope, below = call.target.scope, "atscopeandbelow" in condition.lower()
+        if scope:
+            roles = [
+                r
+                for r in roles
+                if assignable(r, scope)
+                or (below and any(ids.within(held, scope) for held in r["properties"]["assignableScopes"]))
+            ]
         for term in re.split(r"\s+and\s+(?=(?:[^']*'[^']*')*[^']*$)", condition):
             if found := re.fullmatch(r"\s*roleName\s+eq\s+'([^']*)'\s*", term, re.IGNORECASE):
                 roles = [r for r in roles if r["properties"]["roleName"].lower() == found[1].lower()]
@@ -100,6 +167,7 @@ class RoleDefinitions(ResourceType):
             {k: list(p.get(k) or []) for k in ("actions", "notActions", "dataActions", "notDataActions")}
             for p in properties.get("permissions") or []
         ]
+        check_actions(call, permissions)
         before = stored.body["properties"] if stored else {}
         kept: dict[str, Any] = {
             "roleName": role_name,
