@@ -13,7 +13,6 @@ from azsandbox.kubernetes.admission.attributes import CREATE, UPDATE, Attributes
 from azsandbox.kubernetes.admission.chain import Plugin
 from azsandbox.kubernetes.admission.pod_security_checks import LATEST, evaluate
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.strategies import same
 from azsandbox.kubernetes.validation.errors import Errors, invalid
 
 _PREFIX = "pod-security.kubernetes.io/"
@@ -180,25 +179,14 @@ class PodSecurity(Plugin):
 
 
 def _significant(new: Object, old: Object) -> bool:
-    """Whether an update touches what the levels are about: images' tags and tolerations do not."""
+    """Whether an update is looked at: one that brings a container or another image."""
     spec, before = new.get("spec") or {}, old.get("spec") or {}
-    meta, earlier = (item.get("metadata") or {} for item in (new, old))
-    if {k: v for k, v in (meta.get("annotations") or {}).items() if "apparmor" in k or "seccomp" in k} != {
-        k: v for k, v in (earlier.get("annotations") or {}).items() if "apparmor" in k or "seccomp" in k
-    }:
-        return True
-    keys = ("containers", "initContainers", "ephemeralContainers")
-    ignored = {*keys, "tolerations", "activeDeadlineSeconds"}
-    if not same(
-        {k: v for k, v in spec.items() if k not in ignored}, {k: v for k, v in before.items() if k not in ignored}
-    ):
-        return True
-    for key in keys:
-        one, other = spec.get(key) or [], before.get(key) or []
-        if len(one) != len(other):
+    for key in ("containers", "initContainers"):
+        images, earlier = ([item.get("image") for item in part.get(key) or []] for part in (spec, before))
+        if images != earlier:
             return True
-        for container, past in zip(one, other, strict=True):
-            kept = ({k: v for k, v in item.items() if k not in ("image", "resources")} for item in (container, past))
-            if not same(*kept):
-                return True
-    return False
+    known = {item.get("name"): item.get("image") for item in before.get("ephemeralContainers") or []}
+    return any(
+        item.get("name") not in known or known[item.get("name")] != item.get("image")
+        for item in spec.get("ephemeralContainers") or []
+    )

@@ -212,8 +212,11 @@ def _privileged(meta: Object, spec: Object, minor: int) -> Finding | None:
 
 
 def _proc_mount(meta: Object, spec: Object, minor: int) -> Finding | None:
-    if _own_users(spec, minor):
-        return None
+    return None if _own_users(spec, minor) else _restricted_proc_mount(meta, spec, minor)
+
+
+def _restricted_proc_mount(meta: Object, spec: Object, minor: int) -> Finding | None:
+    """A pod with users of its own is not spared."""
     bad = [(name, c["procMount"]) for name, c in _contexts(spec) if c.get("procMount") not in (None, "Default")]
     if not bad:
         return None
@@ -387,7 +390,7 @@ _BASELINE: tuple[tuple[int, int | None, Check], ...] = (
     (0, None, _host_ports),
     (34, None, _probe_hosts),
     (0, None, _privileged),
-    (0, None, _proc_mount),
+    (0, 35, _proc_mount),
     (0, None, _selinux),
     (0, 19, _seccomp),
     (0, None, _sysctls),
@@ -396,6 +399,7 @@ _BASELINE: tuple[tuple[int, int | None, Check], ...] = (
 _RESTRICTED: tuple[tuple[int, Check], ...] = (
     (8, _escalation),
     (22, _restricted_capabilities),
+    (35, _restricted_proc_mount),
     (0, _restricted_volumes),
     (0, _non_root),
     (23, _run_as_user),

@@ -14,6 +14,7 @@ from azsandbox.kubernetes.validation.errors import with_empty_values
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer
+from azsandbox.kubernetes.warnings import app_armor
 
 
 def read_body(server: ApiServer, request: Request, gvk: GroupVersionKind) -> Object:
@@ -69,6 +70,8 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
     strategy.fill_system_metadata(obj, now())
     attrs.name = metadata.get("name", "")
     strategy.prepare_create(resource, obj, user=request.user)
+    if (resource.group, resource.kind) == ("", "Pod"):
+        request.warnings += app_armor.to_fields(obj)
     server.prune_ownership(resource, obj)
     found = with_empty_values(server.validate_create(resource, obj, request), request.emptied)
     if found:
