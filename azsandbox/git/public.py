@@ -13,13 +13,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azsandbox.git.program import git
 from azsandbox.git.repositories import Repositories
 from azsandbox.git.repository import HEADS
 from azsandbox.store import Bucket
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 COLLECTION = "public"
 AUTHOR = "AKS baseline lab <lab@example.com>"
