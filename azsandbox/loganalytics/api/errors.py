@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from azsandbox.loganalytics.kql import KqlError, NotSupported, QuerySyntaxError, SemanticError
+from azsandbox.loganalytics.kql import KqlError, QuerySyntaxError, SemanticError, TimeIsUp
 
 
 class ApiError(Exception):
@@ -44,8 +44,9 @@ def of_query(error: KqlError) -> ApiError:
         outer = {"code": "SyntaxError", "message": "A recognition error occurred in the query."}
     elif isinstance(error, SemanticError):
         outer = {"code": "SemanticError", "message": "A semantic error occurred."}
+    elif isinstance(error, TimeIsUp):
+        return ApiError(504, error.code, str(error))
     else:
-        assert isinstance(error, NotSupported)
         return bad_argument(inner)
     return bad_argument({**outer, "innererror": inner})
 

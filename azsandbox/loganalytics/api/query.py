@@ -16,6 +16,7 @@ from azsandbox.loganalytics.kql import values
 from azsandbox.loganalytics.tables import Content
 from azsandbox.loganalytics.timespan import interval
 
+SECONDS, MOST_SECONDS = 180.0, 600.0  # Azure Monitor, "Timeouts" of the query API
 HERE = "127.0.0.1"  # where all queries come from: the sandbox has no private links
 WORKSPACES = "Microsoft.OperationalInsights/workspaces"
 READ = "Microsoft.OperationalInsights/workspaces/query/{}read"
@@ -117,13 +118,18 @@ class Query:
 
         return set(re.findall(r"\w+", self.text)) & set(known())
 
+    def _seconds(self) -> float:
+        """How long the client waits: `wait` of Prefer, three minutes without it, ten at most."""
+        asked = self.prefer.get("wait", "")
+        return min(float(asked), MOST_SECONDS) if asked.isdigit() else SECONDS
+
     async def _answer(self, workspaces: list[str], keep: Any) -> dict[str, Any]:
         rows = self.arm.provider("Microsoft.OperationalInsights").ingestion(self.arm).rows
         content = Content(rows, workspaces, self.text, self.since, self.until, keep)
         now: dt.datetime = self.arm.services.clock.now()
         began = time.perf_counter()
         try:
-            result = await asyncio.to_thread(kql.run, self.text, content, now)
+            result = await asyncio.to_thread(kql.run, self.text, content, now, self._seconds())
             tables = await asyncio.to_thread(lambda: [_written(table) for table in result.tables])
         except kql.KqlError as error:
             raise errors.of_query(error) from None

@@ -11,7 +11,14 @@ Semantics: learn.microsoft.com/kusto/query, an article an operator or function. 
 """
 
 from azsandbox.loganalytics.kql.engine import Result, run
-from azsandbox.loganalytics.kql.errors import KqlError, NotSupported, QuerySyntaxError, SemanticError
+from azsandbox.loganalytics.kql.errors import (
+    KqlError,
+    NotSupported,
+    QuerySyntaxError,
+    SemanticError,
+    TimeIsUp,
+    TooLarge,
+)
 from azsandbox.loganalytics.kql.table import Column, Source, Table
 
 __all__ = [
@@ -23,5 +30,7 @@ __all__ = [
     "SemanticError",
     "Source",
     "Table",
+    "TimeIsUp",
+    "TooLarge",
     "run",
 ]

@@ -193,8 +193,14 @@ def _any(call: Call, given: list[Compiled]) -> Made:
 
 
 def _percentile(call: Call, given: list[Compiled]) -> Made:
-    found, rank = _number(given[0], call.name), float(given[1].value(()))
+    found, rank = _number(given[0], call.name), _rank(given[1])
     return found.type, lambda rows: nearest_rank(_given(found, rows), rank)
+
+
+def _rank(found: Compiled) -> float:
+    if not found.constant or found.type not in values.NUMBERS:
+        raise SemanticError("SEM0219", "percentile(): a number between 0 and 100 is expected")
+    return float(found.value(()))
 
 
 def nearest_rank(parts: list[Any], rank: float) -> Any:
@@ -207,7 +213,7 @@ def nearest_rank(parts: list[Any], rank: float) -> Any:
 
 def _spread(root: bool) -> Callable[[Call, list[Compiled]], Made]:
     def make(call: Call, given: list[Compiled]) -> Made:
-        found = _number(given[0], call.name)
+        found = Compiled("real", as_type(_number(given[0], call.name), "real"))
 
         def compute(rows: Group) -> float:
             parts = [float(value) for value in _given(found, rows)]
@@ -280,8 +286,10 @@ def _arg(call: Call, name: str, scope: Scope) -> Aggregate:
 
 
 def _percentiles(call: Call, scope: Scope) -> Aggregate:
+    if len(call.arguments) < 2:
+        raise SemanticError("SEM0219", "percentiles(): function expects at least 2 argument(s).")
     found = _number(compile_(call.arguments[0], scope), call.name)
-    ranks = [compile_(argument, scope).value(()) for argument in call.arguments[1:]]
+    ranks = [_rank(compile_(argument, scope)) for argument in call.arguments[1:]]
     stem = name_of(call.arguments[0])
-    columns = tuple(Column(f"percentile_{stem}_{rank}", found.type) for rank in ranks)
-    return Aggregate(columns, lambda rows: tuple(nearest_rank(_given(found, rows), float(rank)) for rank in ranks))
+    columns = tuple(Column(f"percentile_{stem}_{rank:g}", found.type) for rank in ranks)
+    return Aggregate(columns, lambda rows: tuple(nearest_rank(_given(found, rows), rank) for rank in ranks))

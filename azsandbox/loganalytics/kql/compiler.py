@@ -106,7 +106,7 @@ def _member(expression: Member, scope: Scope) -> Compiled:
     def value(row: Row) -> Any:
         found, at = base.value(row), key.value(row)
         if isinstance(found, dict):
-            return found.get(at)
+            return found.get(at) if isinstance(at, str) else None
         if isinstance(found, list) and isinstance(at, int) and -len(found) <= at < len(found):
             return found[at]
         return None
@@ -269,7 +269,7 @@ def _safely(sign: str, left: Value, right: Value, whole: bool) -> Value:
         if a is None or b is None:
             return None
         try:
-            return compute(a, b)
+            return _wrapped(compute(a, b)) if whole else compute(a, b)
         except ZeroDivisionError:
             return (
                 None
@@ -282,6 +282,11 @@ def _safely(sign: str, left: Value, right: Value, whole: bool) -> Value:
             return None
 
     return value
+
+
+def _wrapped(value: int) -> int:
+    """A long has 64 bits; what is beyond begins anew."""
+    return (value + 2**63) % 2**64 - 2**63
 
 
 def _truncated(a: int, b: int) -> int:

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
+from azsandbox.loganalytics.kql import budget
 from azsandbox.loganalytics.kql.compiler import Compiled, Scope, compile_
 from azsandbox.loganalytics.kql.errors import NotSupported, SemanticError, unresolved_table
 from azsandbox.loganalytics.kql.joins import join, union
@@ -24,8 +25,16 @@ class Result:
     visualization: dict[str, Any] = field(default_factory=dict)
 
 
-def run(text: str, source: Source, now: dt.datetime) -> Result:
-    """What a query answers. Raises QuerySyntaxError, SemanticError and NotSupported."""
+def run(text: str, source: Source, now: dt.datetime, seconds: float = 600.0) -> Result:
+    """What a query answers, if it takes no more than `seconds`. Raises KqlError."""
+    with budget.limited(seconds):
+        try:
+            return _run(text, source, now)
+        except RecursionError:
+            raise SemanticError("SEM0001", "The query is nested too deeply") from None
+
+
+def _run(text: str, source: Source, now: dt.datetime) -> Result:
     script = parse(text)
     engine = _Engine(source, now)
     for let in script.lets:
@@ -60,6 +69,7 @@ class _Engine:
         first = query.operators[0].name if query.operators else ""
         table = self._source(query.source, first)
         for operator in query.operators:
+            budget.check(0)
             try:
                 table = self._apply(operator, table)
             except SemanticError as error:

@@ -3,6 +3,8 @@
 KqlError
 ├── QuerySyntaxError    SYN0002: it does not parse; line, position and token say where
 ├── SemanticError   SEM0xxx: a name, a type or a call means nothing
+├── TooLarge        it makes more rows than a query may
+├── TimeIsUp        it takes longer than it may
 └── NotSupported    what Kusto has and the sandbox has not
 """
 
@@ -35,6 +37,24 @@ class SemanticError(KqlError):
     def within(self, operator: str) -> SemanticError:
         """The same, as part of an operator, unless it is part of one already."""
         return self if self.operator else SemanticError(self.code, self.bare, operator)
+
+
+class TooLarge(KqlError):
+    """More rows than a query may make."""
+
+    code = "E_QUERY_RESULT_SET_TOO_LARGE"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"Query result set has exceeded the internal record count limit {most} ({self.code})")
+
+
+class TimeIsUp(KqlError):
+    """The query takes longer than the client waits."""
+
+    code = "GatewayTimeout"
+
+    def __init__(self) -> None:
+        super().__init__("Gateway timeout")
 
 
 class NotSupported(KqlError):

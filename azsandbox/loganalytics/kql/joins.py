@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from azsandbox.loganalytics.kql import values
+from azsandbox.loganalytics.kql import budget, values
 from azsandbox.loganalytics.kql.errors import SemanticError, unresolved
 from azsandbox.loganalytics.kql.naming import unique
 from azsandbox.loganalytics.kql.syntax import Binary, Expression, Member, Name, Operator
@@ -42,6 +42,7 @@ def join(operator: Operator, left: Table, right: Table) -> Table:
         if found:
             matched.add(key)
         rows += [(*row, *(other[i] for i in kept)) for other in found]
+        budget.check(len(rows))
         if not found and kind in ("leftouter", "fullouter"):
             rows.append((*row, *none_right))
     if kind in ("rightouter", "fullouter"):

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from azsandbox.loganalytics.kql import values
+from azsandbox.loganalytics.kql import budget, values
 from azsandbox.loganalytics.kql.compiler import Compiled, Scope, compile_
 from azsandbox.loganalytics.kql.errors import SemanticError, unresolved
 from azsandbox.loganalytics.kql.naming import name_of, unique
@@ -214,6 +214,7 @@ def mv_expand(operator: Operator, table: Table, scope: Scope) -> Table:
                 item = items[position] if position < len(items) else None
                 made[index] = values.convert(item, "dynamic", kind)
             rows.append((*made, position) if index_name else tuple(made))
+            budget.check(len(rows))
     if index_name:
         columns.append(Column(index_name, "long"))
     return Table(columns, rows)
@@ -276,10 +277,6 @@ def print_(operator: Operator, scope: Scope) -> Table:
     return Table(columns, [tuple(row)])
 
 
-MOST_IN_RANGE = 1_000_000
-"""Rows that `range` makes at most."""
-
-
 def range_(operator: Operator, scope: Scope) -> Table:
     first, last, step = (compile_(named.expression, scope) for named in operator.expressions)
     value, end, by = first.value(()), last.value(()), step.value(())
@@ -287,8 +284,7 @@ def range_(operator: Operator, scope: Scope) -> Table:
     up = by > type(by)(0)
     while by and (value <= end if up else value >= end):
         rows.append((value,))
-        if len(rows) > MOST_IN_RANGE:
-            raise SemanticError("SEM0001", f"range makes more than {MOST_IN_RANGE} rows, which the sandbox does not")
+        budget.check(len(rows))
         value = value + by
     kind = "real" if first.type == "long" and step.type == "real" else first.type
     return Table([Column(operator.options["column"], kind)], rows)

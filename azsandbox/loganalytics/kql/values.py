@@ -117,7 +117,7 @@ def to_long(value: Any) -> int | None:
 def to_real(value: Any) -> float | None:
     if isinstance(value, str):
         return float(value) if re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", value) else None
-    return float(value)
+    return float(ticks(value)) if isinstance(value, dt.timedelta) else float(value)
 
 
 def to_datetime(value: Any) -> dt.datetime | None:

@@ -14,6 +14,8 @@ from azsandbox.loganalytics.kql import (
     QuerySyntaxError,
     SemanticError,
     Table,
+    TimeIsUp,
+    TooLarge,
     run,
     values,
 )
@@ -366,3 +368,22 @@ def test_what_is_missing_is_refused_by_name(query: str, what: str) -> None:
         table(query)
     assert what in str(refused.value)
     assert isinstance(refused.value, KqlError)
+
+
+def test_a_query_that_makes_too_much_or_takes_too_long_is_ended() -> None:
+    with pytest.raises(TooLarge) as large:
+        table("range a from 1 to 10000000 step 1 | count")
+    assert large.value.code == "E_QUERY_RESULT_SET_TOO_LARGE"
+    with pytest.raises(TooLarge):
+        table("let r = range a from 1 to 1000 step 1 | extend k = 1; r | join kind=inner r on k")
+    with pytest.raises(TimeIsUp):
+        run("range a from 1 to 400000 step 1 | count", Tables(), NOW, seconds=0.0)
+
+
+def test_a_query_that_is_nested_without_end_is_refused() -> None:
+    with pytest.raises(KqlError):
+        table("print " + "(" * 5000 + "1" + ")" * 5000)
+
+
+def test_longs_have_64_bits() -> None:
+    assert one("9223372036854775807 + 1") == -9223372036854775808

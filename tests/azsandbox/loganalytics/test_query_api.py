@@ -59,6 +59,11 @@ async def test_statistics_and_drawing_are_there_when_asked_for(logs: Logs) -> No
     assert full["render"]["isQuerySorted"] is False
 
 
+async def test_a_query_that_takes_longer_than_the_client_waits_is_a_gateway_timeout(logs: Logs) -> None:
+    answer = await logs.query("range a from 1 to 400000 step 1 | extend b = a | count", prefer="wait=0")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "GatewayTimeout")
+
+
 async def test_reading_needs_a_role_on_the_workspace(logs: Logs) -> None:
     reader = logs.person("reader")
     logs.add("Heartbeat", {"Computer": "n1"})

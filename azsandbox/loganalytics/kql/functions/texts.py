@@ -10,6 +10,9 @@ from azsandbox.loganalytics.kql import values
 from azsandbox.loganalytics.kql.functions.model import ANY, Kinds, function
 from azsandbox.loganalytics.kql.strings import expression
 
+MOST_REPEATS = 1024
+"""Times that strrep() repeats a text at most, as Kusto's does."""
+
 
 def _strcat(kinds: Kinds) -> Callable[..., Any]:
     return lambda *parts: "".join(values.text(part, kind) for part, kind in zip(parts, kinds, strict=True))
@@ -89,7 +92,9 @@ FUNCTIONS = {
     "strcat": function(ANY, "string", _strcat, many=True, by_type=True, strict=False),
     "strcat_delim": function(f"string {ANY}", "string", _strcat_delim, many=True, by_type=True, strict=False),
     "strcat_array": function("dynamic string", "string", _strcat_array),
-    "strrep": function("string long string", "string", lambda t, n, d="": d.join([t] * n), optional=1),
+    "strrep": function(
+        "string long string", "string", lambda t, n, d="": d.join([t] * min(n, MOST_REPEATS)), optional=1
+    ),
     "split": function("string string long", "dynamic", _split, optional=1),
     "substring": function("string long long", "string", _substring, optional=1),
     "indexof": function("string string long long long", "long", _indexof, optional=3),
