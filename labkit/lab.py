@@ -284,6 +284,7 @@ class Lab:
     def _arm_or_none(self) -> ArmReader | None:
         return self._reader if self.subscription_id else None
 
+    @cached_property
     def _logs(self) -> LogsReader:
         from labkit.readers import LogsReader
 
@@ -476,7 +477,7 @@ class Lab:
             arm=self._arm_or_none(),
             kubernetes=self.kubernetes,
             checkout=self.gitops.checkout.folder,
-            logs=self._logs if self.subscription_id else None,
+            logs=(lambda: self._logs) if self.subscription_id else None,
         )
         return Results(core.run(check, seen) for check in chosen)
 
