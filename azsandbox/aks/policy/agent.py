@@ -7,7 +7,7 @@ import logging
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from azsandbox.aks.policy import constraints
+from azsandbox.aks.policy import constraints, inventory
 from azsandbox.arm.policy.in_force import Policy
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.informer import Again, Controller, Informer, Informers
@@ -83,6 +83,7 @@ class AzurePolicyAgent(Controller):
         # 2. Their templates, and with those their kinds.
         for template, policies in templates.values():
             await self._put(constraints.installed(template, policies), TEMPLATES)
+        await inventory.keep(self.client, [template for template, _ in templates.values()])
 
         # 3. They themselves, as soon as Gatekeeper has made their kinds.
         for constraint in wanted.values():
