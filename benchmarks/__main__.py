@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import api_server, audit, azure, flux, git_host, policies
+from benchmarks import access, api_server, audit, azure, flux, git_host, policies
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
     api_server.run(pods=1000 if quick else 5000, watches=200 if quick else 1000)
     print()
     audit.run(requests=500 if quick else 3000)
+    print()
+    access.run(times=300 if quick else 2000)
     print()
     git_host.run(pushes=20 if quick else 100)
     print()
