@@ -14,10 +14,10 @@ from azsandbox.arm.policy import reports
 from azsandbox.arm.policy.built_in import KUBERNETES
 from azsandbox.arm.policy.in_force import Policy, document
 from azsandbox.arm.resources import COLLECTION
-from azsandbox.store import Watch
 
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
+    from azsandbox.store import Watch
 
 MARK = "/providers/microsoft.authorization/polic"
 
