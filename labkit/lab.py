@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from labkit.azure.clients import Clients
     from labkit.gitops.gitops import GitOps
     from labkit.people import Group, Person
+    from labkit.policies import Policies
     from labkit.readers import ArmReader, KubernetesReader, LogsReader
     from labkit.reports.model import Report
     from labkit.views.cards import Results
@@ -304,6 +305,13 @@ class Lab:
         from labkit.gitops.gitops import GitOps
 
         return GitOps(self)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """The policies that hold for the cluster, and how they are kept."""
+        from labkit.policies import Policies
+
+        return Policies(self)
 
     # -- looking ------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from azure.mgmt.loganalytics import LogAnalyticsManagementClient
     from azure.mgmt.monitor import MonitorManagementClient
     from azure.mgmt.network import NetworkManagementClient
+    from azure.mgmt.resource.policy import PolicyClient
     from azure.mgmt.resource.resources import ResourceManagementClient
 
 
@@ -100,6 +101,13 @@ class Clients:
         from azure.mgmt.authorization import AuthorizationManagementClient
 
         return AuthorizationManagementClient(self.credential, self.subscription_id)
+
+    @cached_property
+    def policies(self) -> PolicyClient:
+        """Policy assignments."""
+        from azure.mgmt.resource.policy import PolicyClient
+
+        return PolicyClient(self.credential, self.subscription_id)
 
 
 def there(read: Any, *arguments: str) -> Any:

@@ -13,6 +13,7 @@ from labkit.azure import (
     gitops,
     network,
     node_pools,
+    policy,
     registry,
     resource_group,
     workspace,
@@ -37,7 +38,7 @@ class Step:
     """A step: the lesson that teaches it, what it makes, and the module that can make it.
 
     `aside` is a step that no later lesson stands on, made for its own lesson alone: it costs by the
-    subscription, or takes something away.
+    subscription, takes something away, or decides what others may do.
     """
 
     lesson: str
@@ -56,6 +57,7 @@ STEPS = (
     Step("22", "roles for groups, and local accounts off", access, aside=True),
     Step("23", "container registry", registry),
     Step("23", "Defender for Containers", defender, aside=True),
+    Step("24", "policy add-on, and three policies", policy, aside=True),
     Step("31", "Flux, and the repository that it follows", gitops),
 )
 LESSONS = tuple(dict.fromkeys(step.lesson for step in STEPS))
