@@ -42,7 +42,7 @@ def test_definitions_are_listed_shown_and_made(az: Az) -> None:
     )
     assert made["policyType"] == "Custom"
     assert az("policy set-definition list")
-    az("policy definition delete -n places -y")
+    az("policy definition delete -n places")
 
 
 def test_an_assignment_denies_is_listed_summarized_and_deleted(az: Az) -> None:
