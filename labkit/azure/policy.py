@@ -18,8 +18,11 @@ SERIES = {
     "allowed-images": "febd0533-8e55-448f-b837-bd0e06f16469",
 }
 """The three assignments of the series by name, each with its built-in definition (Azure/azure-policy at f4a50ba)."""
-EXCLUDED = ("kube-system", "gatekeeper-system", "azure-arc", "azure-extensions-usage-system", "flux-system", "kured")
-"""Namespaces of the platform: those that the definitions leave out, Flux's, and Kured's, which reboots nodes."""
+EXCLUDED = (
+    *("kube-system", "gatekeeper-system", "azure-arc", "azure-extensions-usage-system"),
+    *("calico-system", "tigera-operator", "flux-system", "kured"),
+)
+"""Namespaces of the platform: those that the definitions leave out, Calico's, Flux's, and Kured's, which reboots nodes."""
 
 
 def scope(subscription_id: str, settings: Settings) -> str:
