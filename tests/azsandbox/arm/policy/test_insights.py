@@ -203,3 +203,15 @@ def test_records_are_grouped_and_counted() -> None:
 def test_a_query_that_cannot_be_read_is_refused(options: dict[str, str]) -> None:
     with pytest.raises(Exception, match="InvalidQueryString"):
         odata.query(options, ROWS)
+
+
+async def test_a_reader_may_ask_how_resources_stand_and_not_start_an_evaluation(call: Client) -> None:
+    reader = call.arm.services.entra.directory.create_service_principal("reader").object_id
+    role = "/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7"
+    body = {"properties": {"roleDefinitionId": role, "principalId": reader}}
+    name = "11111111-2222-3333-4444-555555555555"
+    await call("PUT", f"~/providers/Microsoft.Authorization/roleAssignments/{name}", body, "2022-04-01")
+    asked = Client(call.arm, reader)
+    assert (await asked("POST", f"~/{STATES}/summarize", version=OLD)).status_code == 200
+    refused = await asked("POST", f"~/{STATES}/triggerEvaluation", version=OLD)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "AuthorizationFailed")
