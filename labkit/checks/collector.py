@@ -16,6 +16,7 @@ from typing import Any
 
 from labkit.checks.core import Status, Unread
 from labkit.checks.evidence import LIMIT, Evidence, Object, Problem
+from labkit.checks.facts import right_to_read
 from labkit.checks.lookup import at, same
 from labkit.errors import LabError, ReadError
 from labkit.readers import Arm, Kubernetes, Logs
@@ -132,7 +133,7 @@ def problem_of(source: str, error: ReadError) -> Problem:
     if error.code == "Unauthenticated":
         return Problem(Status.UNKNOWN, f"{source} was not read: {error.message}", next_command=error.next_command)
     if error.denied:
-        ask = "ask for the role Reader on the resource group (for Kubernetes: RBAC Reader on the cluster), and check again"
+        ask = f"ask for {right_to_read(source)}, and check again"
         return Problem(Status.UNKNOWN, f"you may not read {source}: {error.message}", next_command=ask)
     again = error.next_command or "labkit status"
     return Problem(Status.UNKNOWN, f"{source} could not be read: {error.message}", next_command=again)

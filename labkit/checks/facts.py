@@ -57,6 +57,19 @@ def role_name(guid: str) -> str:
     return str(_table("roles")["names"].get(guid.lower(), guid))
 
 
+def right_to_read(source: str) -> str:
+    """What somebody needs who may not read `source`, in words (data/roles.toml)."""
+    table = _table("roles")
+    if source in table["asks"]:
+        return str(table["asks"][source])
+    action = table["data-actions"].get(source)
+    if action:
+        return (
+            f"a role with the data action Microsoft.ContainerService/managedClusters/{action}, which RBAC Reader lacks"
+        )
+    return "the role Reader on the resource group (for Kubernetes: RBAC Reader on the cluster)"
+
+
 def policies() -> dict[str, Any]:
     """Policy definitions and initiatives (data/policies.toml)."""
     return _table("policies")

@@ -102,6 +102,18 @@ def test_a_refused_query_is_not_known() -> None:
     assert judged("governance.logs-arriving", logs=HealthyLogs(refused)).status is Status.UNKNOWN
 
 
+def test_a_refusal_names_the_right_that_is_missing() -> None:
+    refused = ReadError("403", 403, "Forbidden")
+    assert "Log Analytics Reader" in judged("governance.logs-arriving", logs=HealthyLogs(refused)).next_command
+    arm = HealthyArm()
+    arm.answers[healthy.PLAN.lower()] = DENIED
+    assert "Security Reader on the subscription" in judged("governance.defender-plan", arm=arm).next_command
+    kubernetes = HealthyKubernetes()
+    kubernetes.kinds = refused
+    told = judged("governance.policy-privileged", kubernetes=kubernetes).next_command
+    assert "Microsoft.ContainerService/managedClusters/customresources/read" in told
+
+
 def test_another_refusal_of_a_query_is_told_as_it_is() -> None:
     failed = ReadError("POST: 400 SYN0002: Query could not be parsed", 400, "SYN0002")
     result = judged("governance.logs-arriving", logs=HealthyLogs(failed))
