@@ -22,6 +22,9 @@ Make = Callable[[], tuple[str, Row]]  # table and columns
 MOST_WAITING = 20_000
 """Records that may be on their way; older ones are lost, as the log says, when more come."""
 
+BATCH = 1_000
+"""Records on their way that are written at once, before their time: bodies of requests must not pile up in memory."""
+
 AT_ONCE = 50
 """Rows that are made before others get their turn."""
 
@@ -32,7 +35,7 @@ class Ingestion:
     def __init__(self, rows: Rows, clock: Clock, latency: float) -> None:
         self.rows, self.clock, self.latency = rows, clock, latency
         self._waiting: deque[tuple[str, Make]] = deque()
-        self._some = asyncio.Event()
+        self._some, self._many = asyncio.Event(), asyncio.Event()
         self._lost = 0
 
     def put(self, workspace: str, make: Make) -> None:
@@ -42,20 +45,32 @@ class Ingestion:
             self._lost += 1
         self._waiting.append((workspace, make))
         self._some.set()
+        if len(self._waiting) >= BATCH:
+            self._many.set()
 
     async def run(self) -> None:
         """Writes what comes, until cancelled; what is on its way then is written at once."""
         try:
             while True:
                 await self._some.wait()
-                await self.clock.sleep(self.latency)
+                await self._due()
                 await self.flush()
         finally:
             self._write(list(self._taken(len(self._waiting))))
 
+    async def _due(self) -> None:
+        """Waits for the latency, or until a batch is full."""
+        ways = [asyncio.ensure_future(self.clock.sleep(self.latency)), asyncio.ensure_future(self._many.wait())]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+
     async def flush(self) -> None:
         """Writes what is on its way."""
         self._some.clear()
+        self._many.clear()
         if self._lost:
             log.warning("%s log records were lost: more came than could be written", self._lost)
             self._lost = 0

@@ -11,14 +11,12 @@ import orjson
 from azsandbox.aks.facts import read
 from azsandbox.aks.logs.settings import Destination
 from azsandbox.arm import ids
+from azsandbox.kubernetes.audit.event import SKIPPED
 from azsandbox.kubernetes.request import Object
 from azsandbox.loganalytics.rows import Row, stamp
 
 TOO_BIG = 32 * 1024
 """Bytes of a value that a column holds (Azure Monitor, "Service limits": field values are truncated at 32 KB)."""
-
-SKIPPED = "skipped-too-big-size-object"
-"""What stands for a larger object (Azure Monitor, reference of AKSAudit)."""
 
 _LEVELS = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "FATAL"}
 _COLUMNS = {

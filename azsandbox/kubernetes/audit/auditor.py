@@ -120,6 +120,7 @@ class Auditor:
         if level >= Level.REQUEST_RESPONSE or question.verb in ("delete", "deletecollection"):
             if response.stream is None:
                 event.response_body, event.response_media = response.body, response.content_type
+        event.keep_small()
         self.sink(event)
         return True
 

@@ -17,6 +17,12 @@ from azsandbox.kubernetes.audit.policy import Level
 from azsandbox.kubernetes.authz import Question
 from azsandbox.kubernetes.request import Object, User
 
+MOST_BODY = 64 * 1024
+"""Bytes of a body that an event keeps."""
+
+SKIPPED = "skipped-too-big-size-object"
+"""What stands for a larger one (Azure Monitor, reference of AKSAudit)."""
+
 RESPONSE_STARTED, RESPONSE_COMPLETE, PANIC = "ResponseStarted", "ResponseComplete", "Panic"
 
 
@@ -71,6 +77,17 @@ class AuditEvent:
     response_media: str = ""
     annotations: dict[str, str] = field(default_factory=dict)
 
+    def keep_small(self) -> None:
+        """Lets go of bodies that are too large; of a request's the metadata stays, which says what it was about."""
+        if len(self.request_body) > MOST_BODY:
+            sent = decoded(self.request_body, self.request_media)
+            kept = sent.get("metadata") if isinstance(sent, dict) else None
+            names = {k: kept[k] for k in ("name", "namespace", "uid") if k in kept} if isinstance(kept, dict) else {}
+            self.request_body = orjson.dumps({SKIPPED: True, "metadata": names})
+            self.request_media = "application/json"
+        if isinstance(self.response_body, bytes) and len(self.response_body) > MOST_BODY:
+            self.response_body, self.response_media = orjson.dumps(SKIPPED), "application/json"
+
     @property
     def verb(self) -> str:
         return self.question.verb
@@ -100,7 +117,7 @@ class AuditEvent:
             found["objectRef"] = reference
         found["responseStatus"] = self._status(answered)
         if self.level >= Level.REQUEST and sent is not None:
-            found["requestObject"] = sent
+            found["requestObject"] = SKIPPED if isinstance(sent, dict) and SKIPPED in sent else sent
         if self.level >= Level.REQUEST_RESPONSE and answered is not None and self.stage == RESPONSE_COMPLETE:
             found["responseObject"] = answered
         found["requestReceivedTimestamp"] = micro_time(self.received)

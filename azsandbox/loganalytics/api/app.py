@@ -91,8 +91,9 @@ class QueryApi:
         own = (f"https://{host}",) if host_name(host) in LOOPBACK else ()  # by endpoint, clients ask for its own name
         try:
             return self.arm.services.entra.verify(token.strip(), (*AUDIENCES, *own))
-        except Exception as error:  # whatever is wrong with it, it is not valid here
-            raise errors.invalid_token(str(error)) from None
+        except Exception as error:  # whatever is wrong with it, it is not valid here; the log says what
+            log.info("a token for log queries was refused: %s", error)
+            raise errors.invalid_token() from None
 
     async def _batch(self, identity: Any, body: Any) -> dict[str, Any]:
         """Several queries, each with an id and an answer of its own."""

@@ -88,6 +88,7 @@ def unauthenticated(tenant: str) -> ApiError:
     return ApiError(401, "AuthorizationRequiredError", "Valid authentication was not provided", headers=headers)
 
 
-def invalid_token(why: str) -> ApiError:
-    inner = {"code": "SignatureVerificationFailed", "message": why}
+def invalid_token() -> ApiError:
+    """403: a token of somebody else's, for something else, or of yesterday."""
+    inner = {"code": "SignatureVerificationFailed", "message": "Could not validate the request"}
     return ApiError(403, "InvalidTokenError", "The provided authentication is not valid for this resource", inner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+import pytest_asyncio
 
 from azsandbox.cluster import Cluster
 from azsandbox.controllers.client import KubeClient
 from azsandbox.host import Host
 from azsandbox.kubernetes.request import Request
-from tests.azsandbox.registry.conftest import home, made_home
+from tests.azsandbox.registry.conftest import made_home
 
-__all__ = ["home", "made_home"]
+__all__ = ["made_home"]
 
 CLUSTER = "Microsoft.ContainerService/managedClusters/shop"
 WORKSPACE = "Microsoft.OperationalInsights/workspaces/logs-audit"
@@ -123,9 +125,10 @@ class Lab:
             await asyncio.sleep(0.05)
 
 
-@pytest.fixture
-async def lab(home: Path) -> AsyncIterator[Lab]:
-    host = Host(home)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lab(made_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    """One for all tests of a module, as a cluster takes a while; each has its own setting and its own objects."""
+    host = Host(Path(shutil.copytree(made_home, tmp_path_factory.mktemp("logs") / "home")))
     await host.start()
     found = Lab(host)
     await found.make()

@@ -139,3 +139,13 @@ async def test_omitted_verbs_are_not_recorded_and_every_request_is_told_of_all_t
     recorded = Recorded(omitted=("list",), after=lambda request, response: told.append(request.verb))
     await recorded.ask("GET", "/api/v1/namespaces/default/pods")
     assert (recorded.events, told) == ([], ["list"])
+
+
+async def test_of_a_large_body_its_name_is_kept_and_the_rest_is_said_to_be_skipped() -> None:
+    recorded = Recorded()
+    large = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "large", "annotations": {"a": "x" * 70_000}}}
+    assert (await recorded.ask("POST", "/api/v1/namespaces", large)).status == 201
+    event = recorded.last()
+    assert event["objectRef"]["name"] == "large"
+    assert event["requestObject"] == event["responseObject"] == "skipped-too-big-size-object"
+    assert len(recorded.events[-1].request_body) < 1000
