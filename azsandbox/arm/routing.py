@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from azsandbox.arm import errors, ids, linked, locks
+from azsandbox.arm import errors, ids, locks
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.ids import Target
 from azsandbox.arm.resource_type import ResourceType
@@ -38,7 +38,10 @@ async def answer(call: Call) -> Answer:
     verb = f"{name}/{kind}" if name else VERBS.get(call.method, type_.post_verb)
     action = f"{type_.full_name}/{verb}"
     authorize(call, action, target.access_scope, type_.attributes(call))
-    linked.check(call, type_.full_name, action, target.access_scope)
+    if call.method in ("PUT", "PATCH"):
+        from azsandbox.arm import linked  # which a start need not wait for
+
+        linked.check(call, type_.full_name, action, target.access_scope)
     _check_registered(call)
     _check_group(call)
     return await dispatch(call, type_, name)

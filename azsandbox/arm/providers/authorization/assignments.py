@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from azsandbox.arm import conditions, errors, ids
+from azsandbox.arm import errors, ids
 from azsandbox.arm.access import ASSIGNMENTS, DEFINITIONS
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.ids import ResourceId
@@ -44,6 +44,16 @@ def _kind(principal: Any) -> str:
     """What Azure calls the kind of an object of the directory."""
     kind = str(getattr(principal, "kind", "") or "").lower()
     return {"user": "User", "group": "Group"}.get(kind, "ServicePrincipal")
+
+
+def _check_condition(condition: Any) -> None:
+    """Raises NotSupportedInSandbox for a condition that cannot be judged, with what of it cannot."""
+    if not condition:
+        return
+    from azsandbox.arm import conditions  # which a start need not wait for
+
+    if problem := conditions.problem(str(condition)):
+        raise errors.not_supported(f"a condition of a role assignment with {problem}")
 
 
 class RoleAssignments(ResourceType):
@@ -123,8 +133,7 @@ class RoleAssignments(ResourceType):
         if properties.get("condition") and not properties.get("conditionVersion"):
             text = "The condition version must be set to '2.0' when a condition is given."
             raise errors.ArmError(400, "RoleAssignmentConditionVersionRequired", text)
-        if problem := conditions.problem(str(properties["condition"])) if properties.get("condition") else "":
-            raise errors.not_supported(f"a condition of a role assignment with {problem}")
+        _check_condition(properties.get("condition"))
         more = {
             key: properties.get(key)
             for key in ("condition", "conditionVersion", "description", "delegatedManagedIdentityResourceId")
