@@ -13,6 +13,7 @@ from azsandbox.arm.providers.policyinsights import odata, summary
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored
 
+Documents = list[Document]
 HOST = "https://management.azure.com"
 EVALUATION_SECONDS = 180.0  # that an evaluation takes; minutes on Azure ("Get compliance data", on-demand evaluation)
 
@@ -30,6 +31,12 @@ class Query(ResourceType):
         """The scope asked about."""
         return call.id.scope
 
+    async def get(self, call: Call) -> Answer:
+        raise errors.method_not_allowed(call.method, self.full_name)
+
+    async def list(self, call: Call) -> Answer:
+        raise errors.method_not_allowed(call.method, self.full_name)
+
     def check(self, call: Call) -> None:
         """Raises 400 for a word in place of `latest` that there is not."""
         if call.id.name.lower() not in self.which:
@@ -38,7 +45,7 @@ class Query(ResourceType):
             )
             raise errors.ArmError(400, "InvalidResource", text)
 
-    def answered(self, call: Call, rows: list[Document], kind: str = "") -> Answer:
+    def answered(self, call: Call, rows: Documents, kind: str = "") -> Answer:
         """An OData list."""
         written = _written(call)
         context = f"{HOST}{written}/providers/Microsoft.PolicyInsights/{self.name}/$metadata#{kind or call.id.name}"
@@ -63,7 +70,7 @@ class PolicyStates(Query):
         retry_after=15,
     )
 
-    def rows(self, call: Call) -> list[Document]:
+    def rows(self, call: Call) -> Documents:
         """The records at the scope of a request."""
         self.check(call)
         scope = self.scope(call)

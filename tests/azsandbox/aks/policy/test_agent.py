@@ -115,6 +115,18 @@ async def test_two_assignments_of_one_definition_are_two_constraints(lab: Lab) -
     assert sorted(c["spec"]["enforcementAction"] for c in found) == ["deny", "dryrun"]
 
 
+async def test_the_members_of_an_initiative_tell_what_they_belong_to(lab: Lab) -> None:
+    held = await lab.assign(BASELINE, values={"effect": "Deny"})
+    found = await lab.only(NO_PRIVILEGE)
+    annotations = found["metadata"]["annotations"]
+    assert annotations["azure-policy-assignment-id"] == held["id"]
+    assert annotations["azure-policy-setdefinition-id"] == BASELINE
+    assert annotations["azure-policy-definition-reference-id"] == "NoPrivilegedContainers"
+    assert found["spec"]["enforcementAction"] == "deny"
+    templates = await lab.client.list(path("templates.gatekeeper.sh/v1", "constrainttemplates"))
+    assert len(templates) == 5
+
+
 async def test_a_definition_of_ones_own_brings_its_template(lab: Lab) -> None:
     template = {
         "apiVersion": "templates.gatekeeper.sh/v1",

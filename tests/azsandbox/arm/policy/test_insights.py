@@ -215,3 +215,9 @@ async def test_a_reader_may_ask_how_resources_stand_and_not_start_an_evaluation(
     assert (await asked("POST", f"~/{STATES}/summarize", version=OLD)).status_code == 200
     refused = await asked("POST", f"~/{STATES}/triggerEvaluation", version=OLD)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "AuthorizationFailed")
+
+
+async def test_states_are_asked_for_by_post_alone(call: Client) -> None:
+    assert (await call("GET", "~/providers/Microsoft.PolicyInsights/policyStates", version=OLD)).status_code == 405
+    wrong = await call("POST", "~/providers/Microsoft.PolicyInsights/policyStates/oldest/queryResults", version=OLD)
+    assert wrong.status_code == 400
