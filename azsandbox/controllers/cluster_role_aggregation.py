@@ -43,12 +43,13 @@ class ClusterRoleAggregationController(Controller):
                     rules += [rule for rule in part.get("rules") or () if rule not in rules]
         if rules == (role.get("rules") or []):
             return
-        applied = {
+        applied: Object = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRole",
             "metadata": {"name": name_of(role)},
-            "rules": rules,
         }
+        if rules:  # without any it gives up its own, and leaves what others wrote
+            applied["rules"] = rules
         await self.client.apply(
             path("rbac.authorization.k8s.io/v1", "clusterroles", "", name_of(role)), applied, MANAGER
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import errors
@@ -46,7 +45,7 @@ def apply_request(server: ApiServer, request: Request, resource: Resource, old: 
         obj = server.custom.coerced(resource, merged)
     else:
         try:
-            obj = convert(type_, merged)[0]
+            obj = convert(type_, merged, parsed=True)[0]
         except DecodeError as error:
             raise errors.plain_500(_not_converted(resource, merged, str(error))) from None
     obj = {**head, **obj, **head}
@@ -86,11 +85,6 @@ def _not_converted(resource: Resource, merged: Object, problem: str) -> str:
     kind = f"{resource.group}/{resource.version}, Kind={resource.kind}"
     metadata = merged.get("metadata") or {}
     whose = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
-    number = re.match(r"json: cannot unmarshal number \S+ into .* of type (\w+)$", problem)
-    if number:
-        problem = f"cannot convert float64 to {number.group(1)}"
-    elif problem.startswith("illegal base64"):
-        problem = f"error decoding from json: {problem}"
     return (
         f"failed to convert new object ({whose}; {kind}) to proper version: unable to convert unstructured object to "
         f"{kind}: {problem}"

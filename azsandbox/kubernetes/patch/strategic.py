@@ -166,7 +166,7 @@ def _ordered_lists(original: dict[str, Any], patch: dict[str, Any], type_: Type 
             merged = change
         key = child.merge_key
         in_order, server_only = _partition(merged, order, key)
-        maps = _are_maps([*(before or []), *(change or [])])
+        maps = _are_maps(before or [], change or [])
         original[name] = _in_order(in_order, server_only, order, before or [], key, maps)
         patch.pop(name, None)
 
@@ -203,8 +203,9 @@ def _identity(item: Any, key: str, needed: bool = False) -> Any:
     return item.get(key)
 
 
-def _are_maps(items: list[Any]) -> bool:
-    """Whether the elements are objects. All must be of one type, and none a list."""
+def _are_maps(*lists: list[Any]) -> bool:
+    """Whether the elements of lists are objects. All must be of one type, and none a list."""
+    items = [item for each in lists for item in each]
     if not items:
         return False
     first = go_type(items[0])
@@ -214,8 +215,7 @@ def _are_maps(items: list[Any]) -> bool:
                 422, "Invalid", "the server rejected our request due to an error in our request", {}
             )
         if item is None or go_type(item) != first:
-            shown = go_type(items[0])
-            raise errors.plain_500(f"list element types are not identical: {shown} {go_type(item)}")
+            raise errors.plain_500(f"list element types are not identical: {go_value(list(lists))}")
     return isinstance(items[0], dict)
 
 
@@ -223,7 +223,7 @@ def _merge_list(original: list[Any], patch: list[Any], type_: Type, deletes: boo
     if not original and not patch:
         return original
     key = type_.merge_key
-    maps = _are_maps([*original, *patch])
+    maps = _are_maps(original, patch)
     if not maps:
         if deletes:
             return [item for item in original if item not in patch]

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.quoting import quoted
 from azsandbox.kubernetes.request import GroupVersionKind, Object
+from azsandbox.kubernetes.schema import converter, json_text, values, yaml_text
 from azsandbox.kubernetes.schema import definitions as d
-from azsandbox.kubernetes.schema import json_text, values, yaml_text
 from azsandbox.kubernetes.schema.definitions import Definitions, Field, Type
 
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
@@ -195,13 +195,17 @@ def _check_kind(definitions: Definitions, gvk: GroupVersionKind, actual: GroupVe
     )
 
 
-def convert(type_: Type, value: Any, emptied: dict[str, Any] | None = None) -> tuple[Object, list[str]]:
+def convert(
+    type_: Type, value: Any, emptied: dict[str, Any] | None = None, *, parsed: bool = False
+) -> tuple[Object, list[str]]:
     """A parsed JSON value as an object of a type, and the errors of strict decoding.
 
-    `emptied` takes the paths of empty lists and maps, which Go keeps until it serializes the object. Raises DecodeError
-    with the first error in the order of the text, as encoding/json does.
+    `emptied` takes the paths of empty lists and maps, which Go keeps until it serializes the object. What is `parsed`
+    when Go meets it (a strategic patch, an applied configuration) is read by its converter, which has words and numbers
+    of its own. Raises DecodeError with the first error in the order of the text, as encoding/json does.
     """
     reader = _Reader()
+    reader.parsed = parsed
     if emptied is not None:
         reader.emptied = emptied
     obj = reader.value(type_, value)
@@ -245,6 +249,7 @@ class _Reader:
         self.error = ""
         self.ended = False  # whether Go's reading ends with the error
         self.strict: list[str] = []
+        self.parsed = False  # whether the converter reads, not the decoder
         self.emptied: dict[str, Any] = {}
         self.names: list[str] = []  # of the fields on the way, without list indexes and map keys
         self.path: list[str] = []  # of everything on the way
@@ -256,6 +261,9 @@ class _Reader:
     # --- errors
 
     def _mismatch(self, type_: Type, value: Any, what: str = "", go: str = "", at_once: bool = False) -> None:
+        if self.parsed:
+            self._fail(converter.mismatch(type_, value), at_once)
+            return
         what = what or json_text.go_kind(value)
         target = f"Go struct field {self.struct}.{'.'.join(self.names)}" if self.names else "Go value"
         self._fail(f"json: cannot unmarshal {what} into {target} of type {go or type_.go}", at_once)
@@ -378,6 +386,8 @@ class _Reader:
         return value
 
     def _integer(self, type_: Type, value: Any, go: str = "") -> Any:
+        if self.parsed and isinstance(value, (int, float)) and not go:
+            value = converter.whole(value, type_.bits)
         if isinstance(value, int) and not isinstance(value, bool):
             if values.whole(value, type_.bits):
                 return value
@@ -405,7 +415,7 @@ class _Reader:
         try:
             return values.base64_bytes(value)
         except values.BadValue as error:
-            self._fail(str(error))
+            self._fail(f"error decoding from json: {error}" if self.parsed else str(error))
             return ""
 
     def _time(self, type_: Type, value: Any) -> Any:
@@ -436,6 +446,9 @@ class _Reader:
     def _int_or_string(self, type_: Type, value: Any) -> Any:
         if isinstance(value, str):
             return value
+        if self.parsed and (isinstance(value, (bool, float, dict, list)) or not values.whole(value or 0, 32)):
+            self._mismatch(type_, value)
+            return 0
         return self._integer(_INT32, value, "int32")
 
     def _any(self, type_: Type, value: Any) -> Any:
@@ -448,7 +461,7 @@ class _Reader:
         """A JSON schema, or what may stand in its place. Go reads it apart, so that unknown fields are no errors."""
         if isinstance(value, dict):
             reader = _Reader()
-            reader.names = list(self.names)
+            reader.names = [] if self.parsed else list(self.names)
             found = reader.value(schema, value)
             if reader.error:
                 self._fail(reader.error, at_once=True)
@@ -529,7 +542,7 @@ def patch_reader(
         else:
             found = definitions.type_of(gvk)
             assert found is not None
-            obj, strict = convert(found, value, emptied)
+            obj, strict = convert(found, value, emptied, parsed=True)
         return _headed(gvk, obj), strict
 
     return read_back
