@@ -62,6 +62,7 @@ class AzurePolicyAgent(Controller):
         # 1. The constraints that are to be there, by name; what has not arrived yet leaves what was there before.
         templates: dict[str, tuple[Object, list[Policy]]] = {}
         wanted: dict[str, Object] = {}
+        awaited: set[str] = set()  # what changes later stays as it is, though an agent that just began knows it not
         self.held = {}
         for policy in self.plane.policies():
             try:
@@ -75,6 +76,7 @@ class AzurePolicyAgent(Controller):
             if left := self.plane.due_in(policy):
                 self.queue.add_after(SYNC, left + SOON)
                 if name not in self.seen:
+                    awaited |= {name, template["metadata"]["name"]}
                     continue
                 made = self.seen[name]
             wanted[name], self.held[name] = made, policy
@@ -92,7 +94,7 @@ class AzurePolicyAgent(Controller):
         self.seen = wanted
 
         # 4. What is no longer asked for goes.
-        await self._prune(set(wanted), set(templates))
+        await self._prune({*wanted, *awaited}, {*templates, *awaited})
 
     async def _put(self, wanted: Object, resource: tuple[str, str]) -> None:
         name = wanted["metadata"]["name"]

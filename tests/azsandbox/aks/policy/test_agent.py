@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from typing import Any
 
+import pytest
 import yaml
 
 from azsandbox.aks.policy import facts
@@ -89,6 +91,28 @@ async def test_what_somebody_edits_is_put_back(lab: Lab) -> None:
     url = path("constraints.gatekeeper.sh/v1beta1", NO_PRIVILEGE.lower(), name=found["metadata"]["name"])
     await lab.client.patch(url, {"spec": {"enforcementAction": "dryrun"}})
     await lab.only(NO_PRIVILEGE, lambda c: c["spec"]["enforcementAction"] == "deny")
+
+
+async def test_an_agent_that_begins_anew_leaves_what_changes_later_as_it_is(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: it took the constraint of an assignment that had just been changed for one that nobody asks for."""
+    await lab.assign(PRIVILEGED)
+    first = await lab.only(NO_PRIVILEGE)
+    monkeypatch.setitem(facts.add_on(), "arrivalSecondsFast", 3600)
+    await lab.assign(PRIVILEGED, values={"effect": "Audit"})
+    url = path("apps/v1", "deployments", "kube-system", "azure-policy")
+    for replicas in (0, 1):
+        await lab.client.patch(f"{url}/scale", {"spec": {"replicas": replicas}})
+
+        async def scaled(wanted: int = replicas) -> bool:
+            status = (await lab.client.get(url)).get("status") or {}
+            return int(status.get("availableReplicas") or 0) == wanted
+
+        await until(scaled)
+    await asyncio.sleep(1)
+    found = await lab.only(NO_PRIVILEGE)
+    assert (found["metadata"]["uid"], found["spec"]["enforcementAction"]) == (first["metadata"]["uid"], "deny")
 
 
 async def test_scopes_exclusions_and_exemptions_decide_about_a_cluster(lab: Lab) -> None:
