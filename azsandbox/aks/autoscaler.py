@@ -244,10 +244,12 @@ class Autoscaler:
         nodes = Nodes(self.arm, client, cluster)
         await self.events.event(node, "Normal", "ScaleDown", "marked the node as toBeDeleted/unschedulable")
         taint = {"key": "ToBeDeletedByClusterAutoscaler", "value": str(int(time.time())), "effect": "NoSchedule"}
-        taints = [*(node["spec"].get("taints") or []), taint]
+        others = [t for t in node["spec"].get("taints") or [] if t["key"] != taint["key"]]  # of a scan that was cut off
+        taints = [*others, taint]
         await client.patch(f"{NODES}/{name}", {"spec": {"taints": taints, "unschedulable": True}})
         for pod in await client.list(path("v1", "pods"), fieldSelector=f"spec.nodeName={name}"):
             if to_evict(pod):
+                pod |= {"apiVersion": "v1", "kind": "Pod"}  # items of a list do not say what they are
                 await self.events.event(pod, "Normal", "ScaleDown", "deleting pod for node scale down")
         try:
             limit = seconds(self.setting(cluster, "max-graceful-termination-sec"))
@@ -255,8 +257,7 @@ class Autoscaler:
         except DrainTimeout as timeout:
             await self.events.event(node, "Warning", "ScaleDownFailed", f"failed to drain the node: {timeout}")
             await nodes.cordon(name, on=False)
-            kept = [t for t in taints if t is not taint]
-            await client.patch(f"{NODES}/{name}", {"spec": {"taints": kept or None}})
+            await client.patch(f"{NODES}/{name}", {"spec": {"taints": others or None}})
             return
         pool = self.arm.resources.get(pool_id)
         if pool is None:

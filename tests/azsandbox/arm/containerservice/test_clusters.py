@@ -151,8 +151,16 @@ def test_the_autoscaler_adds_nodes_and_takes_idle_ones_away(azure: Azure) -> Non
     assert until(lambda: sum(p["status"]["phase"] == "Running" for p in pods(kube, "big")) == 3)
     events = kube.get("/api/v1/namespaces/default/events").json()["items"]
     assert "TriggeredScaleUp" in {e["reason"] for e in events}
+    kube.post("/apis/apps/v1/namespaces/default/deployments", json=deployment("small", 6, "100m"))
+    assert until(lambda: sum(p["status"]["phase"] == "Running" for p in pods(kube, "small")) == 6)
+    assert len({p["spec"]["nodeName"] for p in pods(kube, "small")}) > 1
     kube.delete("/apis/apps/v1/namespaces/default/deployments/big")
+    # those that can run elsewhere are evicted: it was an error, and the node stayed, tainted more with every scan
     assert until(lambda: nodes() == 1, 40)
+    assert until(lambda: sum(p["status"]["phase"] == "Running" for p in pods(kube, "small")) == 6)
+    assert "deleting pod for node scale down" in {
+        e["message"] for e in kube.get("/api/v1/namespaces/default/events").json()["items"]
+    }
 
 
 @pytest.mark.parametrize(
