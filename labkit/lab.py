@@ -55,6 +55,7 @@ class Lab:
         self.home = home
         self.target = target
         self.connection = targets.Connection(place="not connected")
+        self._kubernetes: tuple[tuple[str, int, str], KubernetesReader] | None = None
 
     @classmethod
     def open(cls, path: str | Path | None = None, *, quiet: bool = False) -> Lab:
@@ -292,12 +293,19 @@ class Lab:
         return LogsReader()
 
     def kubernetes(self) -> KubernetesReader:
-        """Reads of the cluster's API, as it answers them; fetches a kubeconfig if there is none yet."""
+        """Reads of the cluster's API, as it answers them; fetches a kubeconfig if there is none yet.
+
+        One reader serves until the kubeconfig changes, since signing in runs a program; it can be read from after it
+        was closed.
+        """
         from labkit.readers import KubernetesReader
 
         if not self.kubeconfig_path.exists():
             self.kubeconfig()
-        return KubernetesReader(self.kubeconfig_path, self.connection.context)
+        source = (str(self.kubeconfig_path), self.kubeconfig_path.stat().st_mtime_ns, self.connection.context)
+        if self._kubernetes is None or self._kubernetes[0] != source:
+            self._kubernetes = source, KubernetesReader(self.kubeconfig_path, self.connection.context)
+        return self._kubernetes[1]
 
     @cached_property
     def gitops(self) -> GitOps:

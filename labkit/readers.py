@@ -171,12 +171,18 @@ class KubernetesReader:
     """GETs of an API server through the official client, which knows every way that a kubeconfig signs in."""
 
     def __init__(self, kubeconfig: Path, context: str = "") -> None:
+        self._from = kubeconfig, context
+        self._client: Any = self._signed_in()
+
+    def _signed_in(self) -> Any:
+        """The official client, with a token if the kubeconfig has a program for one. Raises ReadError."""
         from kubernetes import config
         from kubernetes.config.config_exception import ConfigException
 
+        kubeconfig, context = self._from
         loader: Any = config
         try:
-            self._client: Any = loader.new_client_from_config(str(kubeconfig), context or None)
+            return loader.new_client_from_config(str(kubeconfig), context or None)
         except ConfigException as error:
             raise ReadError(f"{kubeconfig}: {error}", 0, "Kubeconfig", "lab.kubeconfig()") from error
 
@@ -232,6 +238,18 @@ class KubernetesReader:
         self._client.rest_client.close()
 
     def _open(self, path: str, query: Mapping[str, str], timeout: float) -> Any:
+        response = self._ask(path, query, timeout)
+        if response.status == 401:  # the token may have ended meanwhile, or its issuer begun anew
+            response.release_conn()
+            self._client = self._signed_in()
+            response = self._ask(path, query, timeout)
+        if response.status >= 400:
+            body = response.read(decode_content=True)
+            response.release_conn()
+            raise _kubernetes_error(path, response.status, body)
+        return response
+
+    def _ask(self, path: str, query: Mapping[str, str], timeout: float) -> Any:
         import urllib3
 
         configuration = self._client.configuration
@@ -241,17 +259,12 @@ class KubernetesReader:
         headers = {"Accept": "application/json"}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
         try:
-            response = self._client.rest_client.pool_manager.request(
+            return self._client.rest_client.pool_manager.request(
                 "GET", url, headers=headers, preload_content=False, timeout=urllib3.Timeout(connect=10, read=timeout)
             )
         except urllib3.exceptions.HTTPError as error:
             why = getattr(error, "reason", None) or error
             raise ReadError(f"GET {path} was not answered: {why}", 0, "NoAnswer", "labkit up") from error
-        if response.status >= 400:
-            body = response.read(decode_content=True)
-            response.release_conn()
-            raise _kubernetes_error(path, response.status, body)
-        return response
 
 
 def _kubernetes_error(path: str, status: int, body: bytes) -> ReadError:
