@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.test-ready
-# two processes, a file in one of them: fixtures of a file are made once
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# two processes, a file in one of them: fixtures of a file are made once; files begin in the order of tests/conftest.py
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lab test verify fidelity browser lint bench clean
 

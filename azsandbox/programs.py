@@ -3,7 +3,7 @@
 uvloop starts a program by fork, which copies the page tables of the whole sandbox: measured with 150 MB in memory, 14 ms
 of a processor and, on a busy machine, a tenth of a second. Python's own subprocess lends its memory to the child until
 that has become the other program (vfork), which takes under 1 ms. So programs are started with it, and their pipes are
-handed to the event loop.
+handed to the event loop, which alone closes them: a descriptor that is closed twice may be another's the second time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 LIMIT = 256 * 1024  # bytes that are read ahead of whoever takes them
 
@@ -79,7 +80,7 @@ class Process:
         popen = self._popen
         if popen.stdin is not None:
             idle = asyncio.StreamReaderProtocol(asyncio.StreamReader(loop=loop), loop=loop)
-            writing, _ = await loop.connect_write_pipe(lambda: idle, popen.stdin)
+            writing, _ = await loop.connect_write_pipe(lambda: idle, _Pipe(popen.stdin))
             self.stdin = asyncio.StreamWriter(writing, idle, None, loop)
             self._transports.append(writing)
         for name in ("stdout", "stderr"):
@@ -87,9 +88,31 @@ class Process:
             if pipe is not None:
                 reader = asyncio.StreamReader(limit=LIMIT, loop=loop)
                 protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-                reading, _ = await loop.connect_read_pipe(lambda protocol=protocol: protocol, pipe)  # type: ignore[misc]
+                reading, _ = await loop.connect_read_pipe(lambda protocol=protocol: protocol, _Pipe(pipe))  # type: ignore[misc]
                 setattr(self, name, reader)
                 self._transports.append(reading)
+
+
+class _Pipe:
+    """One end of a pipe, taken over from a file for the event loop.
+
+    uvloop closes the descriptor itself, and then the file that it was given; when a connect is cancelled it closes the
+    descriptor and leaves the file, which closes it again once it is collected. In between any thread may have opened
+    something under the same number: that was closed, and libuv ends the process when it meets what is gone.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._descriptor = os.dup(file.fileno())
+        file.close()
+        self._closed_by_loop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        """What asyncio's own loop calls, and it alone must do."""
+        if not self._closed_by_loop:
+            os.close(self._descriptor)
 
 
 async def start(

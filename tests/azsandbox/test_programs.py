@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -81,6 +82,28 @@ def test_a_program_ends_with_whoever_waits_for_it(on_loop: Callable[[Work], Any]
         return await process.wait()
 
     assert on_loop(work) == -15
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_start_that_is_cancelled_closes_no_file_of_others(on_loop: Callable[[Work], Any], steps: int) -> None:
+    """Its pipes were closed twice under uvloop, the second time whatever had their numbers by then."""
+
+    async def work() -> list[int]:
+        held: list[int] = []
+        for _ in range(10):
+            running = asyncio.create_task(programs.run("git", "--version"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            held += [os.open(os.devnull, os.O_RDONLY) for _ in range(4)]
+        del running
+        gc.collect()
+        return held
+
+    for descriptor in on_loop(work):
+        os.close(descriptor)  # raises for one that is not open
 
 
 def test_many_programs_at_once_all_end(on_loop: Callable[[Work], Any]) -> None:

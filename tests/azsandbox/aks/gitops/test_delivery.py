@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ class Delivery:
 
     def reconcile(self, namespace: str, name: str) -> None:
         """What `flux reconcile source git` does."""
-        change = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": str(id(object()))}}}
+        change = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": str(time.time_ns())}}}
         url = FLUX.format(namespace, name)
         self.kube.patch(url, content=json.dumps(change), headers=MERGE).raise_for_status()
 
