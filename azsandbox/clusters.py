@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 Configure = Callable[["Cluster"], None]
 _COLLECTION = "clusters"
+_DEPENDENCIES = 30.0  # seconds after which Flux looks again whether a dependency is ready (--requeue-dependency)
 _FLUX = "flux"  # the folder of a cluster in which Flux keeps its artifacts
 
 
@@ -104,8 +105,9 @@ class Clusters:
             all_controllers() if self.controllers is None else self.controllers,
             {
                 "profile": "kubelet",
+                "clock": self._host.clock,
                 "warming_up": self._host.clock.scaled,
-                "flux": FluxRuntime(folder, outbound),
+                "flux": FluxRuntime(folder, outbound, settling=self._host.clock.scaled(_DEPENDENCIES)),
                 **record["options"],
             },
             authority,

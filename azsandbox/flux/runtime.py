@@ -41,7 +41,8 @@ class Outbound:
 class FluxRuntime:
     """One cluster's. `folder` holds source-controller's storage and whatever the controllers unpack; `output` is what
     the controllers log, `ports` are where they listen; `identity` gives the client id of the managed identity that
-    nodes of Azure have, empty elsewhere."""
+    nodes of Azure have, empty elsewhere; `settling` are the seconds until what waits for a dependency looks again after
+    that has become ready (Flux looks every 30)."""
 
     folder: Path
     outbound: Outbound = field(default_factory=Outbound)
@@ -49,6 +50,7 @@ class FluxRuntime:
     output: ContainerOutput = field(default_factory=ContainerOutput)
     ports: ProgramPorts = field(default_factory=ProgramPorts)
     identity: Callable[[], str] = lambda: ""
+    settling: float = 1.0
 
     @property
     def storage(self) -> Path:

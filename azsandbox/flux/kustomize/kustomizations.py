@@ -57,7 +57,7 @@ class Kustomizations(FluxReconciler):
         self.overlays = Overlays(artifacts, self.client, self.settings, self.namespace, home, variables)
         self.cluster = Cluster(informers, self.own.mapping)
         self._settled: dict[str, Settled] = {}  # by uid
-        Triggers(self.objects, self.queue, self.log).follow(informers, self.settings)
+        Triggers(self.objects, self.queue, self.log, self.flux.settling).follow(informers, self.settings)
 
     # --- a reconciliation
 

@@ -13,14 +13,13 @@ from azsandbox.flux.kustomize import dependencies, sources
 from azsandbox.flux.kustomize.settings import Settings
 from azsandbox.flux.kustomize.sources import SOURCES, source_of
 
-SETTLING = 1.0  # seconds from a dependency's becoming ready to what waits for it
-
 
 class Triggers:
-    """Queues Kustomizations. `objects` are all of them, `log` writes to the controller's log."""
+    """Queues Kustomizations. `objects` are all of them, `log` writes to the controller's log, and `settling` are the
+    seconds from a dependency's becoming ready to what waits for it."""
 
-    def __init__(self, objects: Informer, queue: Queue, log: Callable[..., None]) -> None:
-        self.objects, self.queue, self.log = objects, queue, log
+    def __init__(self, objects: Informer, queue: Queue, log: Callable[..., None], settling: float) -> None:
+        self.objects, self.queue, self.log, self.settling = objects, queue, log, settling
 
     def follow(self, informers: Informers, settings: Settings) -> None:
         """Begins to follow what may ask."""
@@ -58,7 +57,7 @@ class Triggers:
         if dependencies.has_settled(obj, old):
             waiting = [key_of(other) for other in dependencies.waiting_for(obj, self.objects.list())]
             if waiting:
-                asyncio.get_running_loop().call_later(SETTLING, self._go_on, waiting)
+                asyncio.get_running_loop().call_later(self.settling, self._go_on, waiting)
 
     def _go_on(self, keys: list[str]) -> None:
         """Queues those that wait still: who asked for a reconciliation meanwhile has had it."""
