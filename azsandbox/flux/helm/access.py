@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 
 from azsandbox.controllers.client import KubeClient, Object, path
+from azsandbox.flux.access import Access, secret_reference
 from azsandbox.flux.helm.settings import Settings
 from azsandbox.flux.remote_clusters import BadKubeconfig, remote_client
 from azsandbox.flux.rest_mapping import RestMapping
@@ -23,24 +23,6 @@ class AccessFailed(Exception):
         self.missing = missing
 
 
-class NotSupported(Exception):
-    """A way of access that the sandbox does not have."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """A client, and the mapping of its cluster."""
-
-    client: KubeClient
-    mapping: RestMapping
-    remote: bool = False
-
-    async def close(self) -> None:
-        """Lets go of connections to another cluster."""
-        if self.remote:
-            await self.client.close()
-
-
 def account_of(obj: Object, settings: Settings) -> str:
     """The service account that a release is made as, "" for the controller's own."""
     return str(obj["spec"].get("serviceAccountName") or settings.default_account)
@@ -53,17 +35,11 @@ async def access_for(own: Access, obj: Object, settings: Settings, outbound: Out
     config = obj["spec"].get("kubeConfig")
     if config:
         found = await _remote(own.client, namespace, config, outbound)
-    if account:
-        client = found.client.impersonating(f"system:serviceaccount:{namespace}:{account}")
-        found = Access(client, found.mapping, found.remote)
-    return found
+    return found.as_account(namespace, account)
 
 
 async def _remote(client: KubeClient, namespace: str, config: Object, outbound: Outbound) -> Access:
-    if "secretRef" not in config:
-        text = "spec.kubeConfig.configMapRef is not supported in the sandbox; use spec.kubeConfig.secretRef"
-        raise NotSupported(text)
-    reference = config["secretRef"]
+    reference = secret_reference(config)
     name, key = f"{namespace}/{reference['name']}", reference.get("key")
     try:
         secret = await client.get(path("v1", "secrets", namespace, reference["name"]))
@@ -79,4 +55,4 @@ async def _remote(client: KubeClient, namespace: str, config: Object, outbound: 
         found = remote_client(base64.b64decode(kubeconfig), client.user_agent, outbound)
     except BadKubeconfig as error:
         raise AccessFailed(f"failed to load KubeConfig from secret '{name}': {error}") from None
-    return Access(found, RestMapping(found), remote=True)
+    return Access(found, RestMapping(found), own=False, remote=True)

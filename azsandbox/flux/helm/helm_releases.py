@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.informer import Again, Informer, Informers, key_of
 from azsandbox.flux import conditions
+from azsandbox.flux.access import Access, NotSupported
 from azsandbox.flux.artifacts import Artifacts
 from azsandbox.flux.conditions import READY
 from azsandbox.flux.durations import go_duration, jittered, seconds
@@ -14,7 +15,7 @@ from azsandbox.flux.events import NORMAL, WARNING
 from azsandbox.flux.expressions import BadExpression, FailedExpression, HealthChecks, dependency_is_ready
 from azsandbox.flux.flags import Flags
 from azsandbox.flux.helm import atomic, chart_template, history, sources, spec, uninstalling, values
-from azsandbox.flux.helm.access import Access, AccessFailed, NotSupported, access_for, account_of
+from azsandbox.flux.helm.access import AccessFailed, access_for, account_of
 from azsandbox.flux.helm.chart_template import TemplateFailed
 from azsandbox.flux.helm.charts import BadChart
 from azsandbox.flux.helm.engine import Chart

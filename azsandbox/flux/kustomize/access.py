@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 
 from azsandbox.controllers.client import KubeClient, Object, path
+from azsandbox.flux.access import Access, secret_reference
 from azsandbox.flux.remote_clusters import BadKubeconfig, remote_client
 from azsandbox.flux.rest_mapping import RestMapping
 from azsandbox.flux.runtime import Outbound
@@ -14,25 +14,6 @@ from azsandbox.kubernetes.errors import StatusError
 
 class AccessError(Exception):
     """A client that cannot be made; the message is Flux's."""
-
-
-class NotSupported(Exception):
-    """A way of access that the sandbox does not have."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """A client, the mapping of its cluster, and whether it is the controller's own."""
-
-    client: KubeClient
-    mapping: RestMapping
-    own: bool = True
-    remote: bool = False
-
-    async def close(self) -> None:
-        """Lets go of connections to another cluster."""
-        if self.remote:
-            await self.client.close()
 
 
 def account_of(obj: Object, default: str) -> str:
@@ -47,10 +28,7 @@ async def access_for(own: Access, obj: Object, default_account: str, outbound: O
     found = own
     if config:
         found = await _remote(own.client, namespace, config, outbound)
-    if account:
-        client = found.client.impersonating(f"system:serviceaccount:{namespace}:{account}")
-        found = Access(client, found.mapping, own=False, remote=found.remote)
-    return found
+    return found.as_account(namespace, account)
 
 
 async def can_impersonate(own: Access, obj: Object, default_account: str) -> bool:
@@ -65,11 +43,7 @@ async def can_impersonate(own: Access, obj: Object, default_account: str) -> boo
 
 
 async def _remote(client: KubeClient, namespace: str, config: Object, outbound: Outbound) -> Access:
-    if "secretRef" not in config:
-        raise NotSupported(
-            "spec.kubeConfig.configMapRef is not supported in the sandbox; use spec.kubeConfig.secretRef"
-        )
-    reference = config["secretRef"]
+    reference = secret_reference(config)
     name = f"{namespace}/{reference['name']}"
     try:
         secret = await client.get(path("v1", "secrets", namespace, reference["name"]))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from azsandbox.controllers.client import Object
+from azsandbox.flux.access import Access
 from azsandbox.flux.durations import seconds
 from azsandbox.flux.field_managers import taken_over
 from azsandbox.flux.kustomize import decryption
-from azsandbox.flux.kustomize.access import Access
 from azsandbox.flux.kustomize.apply import SKIPPED, UNCHANGED, Applier, ApplyError, ApplyOptions, Change
 from azsandbox.flux.kustomize.drift import BadRule, IgnoreRules
 from azsandbox.flux.kustomize.prepared import Manifest

@@ -9,6 +9,7 @@ from typing import Any
 from azsandbox.controllers.client import KubeClient, Object, Objects, path
 from azsandbox.controllers.informer import Informers
 from azsandbox.flux import conditions
+from azsandbox.flux.access import Access, NotSupported
 from azsandbox.flux.artifacts import Artifacts
 from azsandbox.flux.conditions import READY, RECONCILING
 from azsandbox.flux.durations import go_duration, seconds
@@ -16,7 +17,6 @@ from azsandbox.flux.events import NORMAL, WARNING
 from azsandbox.flux.expressions import BadExpression, HealthChecks
 from azsandbox.flux.flags import Flags
 from azsandbox.flux.kustomize import access, decryption, dependencies, inventory, prune, sources
-from azsandbox.flux.kustomize.access import Access
 from azsandbox.flux.kustomize.application import Applied, ReconciliationFailed, apply
 from azsandbox.flux.kustomize.attempt import Attempt, Failed, Stalled, Waiting
 from azsandbox.flux.kustomize.inventory import Entry
@@ -305,7 +305,7 @@ class Kustomizations(FluxReconciler):
             return await access.access_for(self.own, obj, self.settings.default_account, self.flux.outbound)
         except access.AccessError as error:
             raise Failed("ReconciliationFailed", str(error), f"failed to build kube client: {error}") from None
-        except access.NotSupported as error:
+        except NotSupported as error:
             raise Stalled(NOT_SUPPORTED, str(error)) from None
 
     async def _apply(self, attempt: Attempt, built: Built, to: Access) -> Applied:
