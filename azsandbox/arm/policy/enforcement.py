@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from azsandbox.arm.call import Call
     from azsandbox.arm.provider import Arm
 
-LEFT_OUT = ("microsoft.authorization/policy", EXEMPTIONS.lower(), "microsoft.policyinsights/")
+LEFT_OUT = (
+    "microsoft.authorization/policy",
+    EXEMPTIONS.lower(),
+    "microsoft.policyinsights/",
+    "microsoft.resources/deployments",
+)
 
 
 def scope_of(arm: Arm, policy: Policy, resource: Document, api_version: str = "") -> expressions.Scope:

@@ -50,6 +50,9 @@ class Scope:
     policy: dict[str, Any] = field(default_factory=dict)
     now: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     current: dict[str, Any] = field(default_factory=dict)  # of counts: value by name or alias, "" the innermost
+    functions: dict[str, Callable[[list[Any]], Any]] = field(
+        default_factory=dict
+    )  # more, or others, by lower-case name
 
 
 def is_expression(text: Any) -> bool:
@@ -85,11 +88,16 @@ def parameters(node: Node) -> set[str]:
     return set().union(*(parameters(n) for n in node.inner))
 
 
+def has(function: str) -> bool:
+    """Whether there is a function of that name, in lower case."""
+    return function in _FUNCTIONS or function in _SCOPED
+
+
 def check(text: str) -> Node:
     """Parses an expression, and raises UnknownFunctionError for a function that is not there."""
     node = parse(text)
     for name in functions(node):
-        if name not in _FUNCTIONS and name not in _SCOPED:
+        if not has(name):
             raise UnknownFunctionError(name)
     return node
 
@@ -201,13 +209,13 @@ def _call(node: Node, scope: Scope) -> Any:
         condition, *branches = node.inner
         return evaluate(branches[0 if evaluate(condition, scope) is True else 1], scope)
     arguments = [evaluate(inner, scope) for inner in node.inner]
-    if name in _SCOPED:
+    if name in _SCOPED and name not in scope.functions:
         return _SCOPED[name](scope, arguments)
-    function = _FUNCTIONS.get(name)
-    if function is None:
+    own, function = scope.functions.get(name), _FUNCTIONS.get(name)
+    if own is None and function is None:
         raise UnknownFunctionError(name)
     try:
-        return function(*arguments)
+        return own(arguments) if own is not None else function(*arguments)  # type: ignore[misc]
     except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
         raise ExpressionError(f"The template function '{name}' cannot be evaluated: {error}") from None
 
