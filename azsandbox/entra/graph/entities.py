@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -82,11 +83,9 @@ def page(
     call: Call, found: list[dict[str, Any]], context: str, known: set[str], *, typed: bool = False
 ) -> dict[str, Any]:
     """One page of stored objects as a Graph list. Raises QueryError or GraphError."""
-    _refuse_options(call, {"$select", "$filter", "$orderby", "$top", "$skiptoken", "$count"})
+    _refuse_options(call, {"$select", "$filter", "$search", "$orderby", "$top", "$skiptoken", "$count"})
     query = call.request.query
-    if query.get("$filter"):
-        test = filters.parse(query["$filter"], known)
-        found = [o for o in found if test(o["properties"])]
+    found = _wanted(call, found, known)
     if query.get("$orderby"):
         ids = [o["properties"] for o in found]
         place = {o["id"]: n for n, o in enumerate(filters.order(ids, query["$orderby"], known))}
@@ -107,6 +106,39 @@ def page(
         body["@odata.nextLink"] = f"{call.request.base_url}{call.request.path}?{text}"
     body["value"] = [visible(call, o, typed=typed) for o in found[start : start + top]]
     return body
+
+
+def count(call: Call, found: list[dict[str, Any]], known: set[str]) -> Answer:
+    """GET …/$count: how many there are, as text. Raises QueryError or GraphError."""
+    if not _eventual(call):
+        raise GraphError(400, "Request_BadRequest", "$count is not currently supported.")
+    _refuse_options(call, {"$filter", "$search"})
+    return Answer(200, str(len(_wanted(call, found, known))), content_type="text/plain")
+
+
+def _wanted(call: Call, found: list[dict[str, Any]], known: set[str]) -> list[dict[str, Any]]:
+    """Those of some objects that $filter and $search leave. Raises QueryError or GraphError."""
+    query = call.request.query
+    if query.get("$filter"):
+        test = filters.parse(query["$filter"], known)
+        found = [o for o in found if test(o["properties"])]
+    if query.get("$search"):
+        if not _eventual(call):
+            raise GraphError(
+                400,
+                "Request_UnsupportedQuery",
+                "Request with $search query parameter only works through MSGraph with a special request header: "
+                "'ConsistencyLevel: eventual'",
+            )
+        if "(" in re.sub('"[^"]*"', "", query["$search"]):
+            raise unsupported("parentheses in $search")
+        searched = filters.searched(query["$search"], known)
+        found = [o for o in found if searched(o["properties"])]
+    return found
+
+
+def _eventual(call: Call) -> bool:
+    return call.request.headers.get("consistencylevel", "").lower() == "eventual"
 
 
 def create(call: Call, kind: Kind) -> Answer:

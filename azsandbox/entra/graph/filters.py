@@ -1,4 +1,4 @@
-"""OData queries on lists: $filter, $orderby, $select.
+"""OData queries on lists: $filter, $search, $orderby, $select.
 
 Grammar of $filter (OData 4.01, part 2, as far as Graph takes it for directory objects): comparisons, `in`,
 startswith and endswith, `any` over lists, and, or, not, parentheses. Strings compare without regard to case.
@@ -167,6 +167,37 @@ class _Parser:
         if not self._take(word):
             found = self.tokens[self.at] if self.at < len(self.tokens) else "the end"
             raise QueryError(f"Invalid filter clause: Syntax error: '{word}' expected, found {found}.")
+
+
+_CLAUSE = re.compile(r'\s*(?:"([^":]+):([^"]*)"|(AND|OR)\b)')
+
+
+def searched(text: str, known: set[str]) -> Predicate:
+    """A function that tells whether an object meets $search, `"displayName:one" OR "mail:two"`: in each clause a word of
+    the property begins with each of its words (Graph's article "Use the $search query parameter"). Raises QueryError.
+    """
+    choices: list[list[Predicate]] = [[]]
+    at = 0
+    while at < len(text.rstrip()):
+        found = _CLAUSE.match(text, at)
+        if found is None:
+            raise QueryError(f"Syntax error: character '{text[at]}' is not valid at position {at} in '{text}'.")
+        at = found.end()
+        if found[3] == "OR":
+            choices.append([])
+        elif found[1] and found[1] not in known:
+            raise QueryError(f"Could not find a property named '{found[1]}'.")
+        elif found[1]:
+            choices[-1].append(_clause(found[1], found[2].lower().split()))
+    return lambda o: any(all(test(o) for test in tests) for tests in choices)
+
+
+def _clause(name: str, wanted: list[str]) -> Predicate:
+    def test(o: Any) -> bool:
+        words = re.split(r"[\s@._-]+", str(o.get(name) or "").lower())
+        return all(any(word.startswith(w) for word in words) for w in wanted)
+
+    return test
 
 
 def select(properties: dict[str, Any], names: list[str] | None, default: list[str]) -> dict[str, Any]:

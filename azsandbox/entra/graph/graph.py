@@ -90,7 +90,7 @@ def answer(entra: Entra, request: Request) -> Answer:
         "x-ms-ags-diagnostic": '{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"0","RoleInstance":"0"}}',
         "odata-version": "4.0",
     }
-    if found.status < 400:
+    if found.status < 400 and not isinstance(found.body, str):
         found.content_type = (
             "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
         )

@@ -8,12 +8,17 @@ from azsandbox.entra.graph import entities
 from azsandbox.entra.graph.graph import ROOT, Call, GraphError, not_found, unsupported
 from azsandbox.entra.web import Answer
 
+# What can be asked of an object about the groups that it is in
+ASKED = ("getmembergroups", "getmemberobjects", "checkmembergroups", "checkmemberobjects")
+
 
 def references(call: Call, stored: dict[str, Any], listed: str, rest: list[str]) -> Answer:
-    """GET …/members, POST …/members/$ref, DELETE …/members/{id}/$ref, and the same of owners."""
+    """GET …/members (and …/$count), POST …/members/$ref, DELETE …/members/{id}/$ref, and the same of owners."""
     object_id = stored["properties"]["id"]
     if not rest and call.method == "GET":
         return _list(call, list(stored.get(listed) or []))
+    if rest == ["$count"] and call.method == "GET":
+        return entities.count(call, *_found(call, list(stored.get(listed) or [])))
     if rest == ["$ref"] and call.method == "POST":
         call.writes()
         reference = call.body().get("@odata.id")
@@ -51,14 +56,22 @@ def member_of(call: Call, stored: dict[str, Any], *, transitive: bool) -> Answer
 
 
 def member_groups(call: Call, stored: dict[str, Any], name: str) -> Answer:
-    """POST …/getMemberGroups (and getMemberObjects): ids of the groups; checkMemberGroups: those of the ids given."""
+    """POST …/getMemberGroups and getMemberObjects: ids of the groups; checkMemberGroups and checkMemberObjects: those
+    of the ids given."""
     if call.method != "POST":
         raise unsupported(f"{call.method} …/{name}")
     groups = list(call.entra.directory.groups_of(stored["properties"]["id"]))
-    if name == "checkmembergroups":
-        asked = {str(i).lower() for i in call.body().get("groupIds") or []}
+    if name.startswith("check"):
+        asked = {str(i).lower() for i in call.body().get("groupIds" if name == ASKED[2] else "ids") or []}
         groups = [g for g in groups if g in asked]
     return Answer(200, {"@odata.context": f"{ROOT}/$metadata#Collection(Edm.String)", "value": groups})
+
+
+def owned(call: Call, stored: dict[str, Any]) -> Answer:
+    """What an object owns: groups, applications and service principals, oldest first."""
+    object_id = stored["properties"]["id"]
+    found = [o for o in call.entra.directory.each() if object_id in (o.get("owners") or ())]
+    return _list(call, [o["properties"]["id"] for o in found])
 
 
 def by_ids(call: Call) -> Answer:
@@ -73,8 +86,14 @@ def by_ids(call: Call) -> Answer:
     return Answer(200, {"@odata.context": f"{ROOT}/$metadata#directoryObjects", "value": found})
 
 
-def _list(call: Call, ids: list[str]) -> Answer:
+def _found(call: Call, ids: list[str]) -> tuple[list[dict[str, Any]], set[str]]:
+    """The objects of those ids, and all properties that such objects have."""
     stored = [s for s in map(call.entra.directory.stored, ids) if s is not None]
     known = set().union(*(entities.properties_of(s["kind"]) for s in stored)) if stored else {"id", "displayName"}
+    return stored, known
+
+
+def _list(call: Call, ids: list[str]) -> Answer:
+    stored, known = _found(call, ids)
     context = f"{ROOT}/$metadata#directoryObjects"
     return Answer(200, entities.page(call, stored, context, known, typed=True))

@@ -29,6 +29,8 @@ def route(call: Call) -> Answer:
         raise unsupported(f"{call.method} /{'/'.join(segments)}")
     if len(segments) == 1:
         return _collection(call, kind)
+    if segments[1:] == ["$count"] and call.method == "GET":
+        return entities.count(call, list(call.entra.directory.each(kind)), entities.properties_of(kind))
     stored = entities.find(call, kind, segments[1])
     if len(segments) == 2:
         return _entity(call, kind, stored)
@@ -70,8 +72,10 @@ def _below(call: Call, kind: Kind, stored: dict[str, Any], rest: list[str]) -> A
         return memberships.transitive_members(call, stored)
     if name in ("memberof", "transitivememberof") and kind != "application" and len(rest) == 1:
         return memberships.member_of(call, stored, transitive=name != "memberof")
-    if name in ("getmembergroups", "getmemberobjects", "checkmembergroups") and kind != "application":
+    if name in memberships.ASKED and kind != "application":
         return memberships.member_groups(call, stored, name)
+    if name in ("ownedobjects", "owneddirectoryobjects") and kind in ("user", "servicePrincipal") and len(rest) == 1:
+        return memberships.owned(call, stored)
     if name in ("addpassword", "removepassword") and has_passwords and len(rest) == 1:
         return applications.password(call, stored, name)
     if name == "federatedidentitycredentials" and kind == "application":
@@ -88,6 +92,11 @@ def _directory_objects(call: Call, rest: list[str]) -> Answer:
             raise entities.missing(rest[0])
         shown = entities.visible(call, stored, typed=True)
         return Answer(200, {"@odata.context": f"{ROOT}/$metadata#directoryObjects/$entity", **shown})
+    if len(rest) == 2 and rest[1].lower() in memberships.ASKED:
+        stored = call.entra.directory.stored(rest[0])
+        if stored is None:
+            raise entities.missing(rest[0])
+        return memberships.member_groups(call, stored, rest[1].lower())
     raise unsupported(f"{call.method} /directoryObjects/{'/'.join(rest)}")
 
 

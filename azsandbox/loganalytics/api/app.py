@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 from azsandbox.dispatch import LOOPBACK, Receive, Scope, Send, host_name
 from azsandbox.loganalytics.api import errors
 from azsandbox.loganalytics.api.errors import ApiError
-from azsandbox.loganalytics.api.query import Query
+from azsandbox.loganalytics.api.query import Query, preferences
 
 log = logging.getLogger("azsandbox.loganalytics")
 
@@ -49,6 +49,7 @@ class QueryApi:
             status, body = 200, await self._answer(scope, await _read(receive))
         except ApiError as error:
             status, body, extra = error.status, error.body, error.headers
+        extra = {**applied(scope), **extra}
         content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         headers = {**_HEADERS, **extra, "Content-Length": str(len(content))}
         encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -116,6 +117,13 @@ class QueryApi:
             found = request.get("id") if isinstance(request, dict) else None
             answers.append({"id": found, "status": status, "headers": extra, "body": answer})
         return {"responses": answers}
+
+
+def applied(scope: Scope) -> dict[str, str]:
+    """The header that says which wish of Prefer holds: how long the client waits."""
+    prefer = next((v.decode("latin-1") for k, v in scope["headers"] if k.lower() == b"prefer"), "")
+    wait = preferences(prefer).get("wait", "")
+    return {"Preference-Applied": f"wait={wait}"} if wait.isdigit() else {}
 
 
 def _json(raw: bytes) -> Any:

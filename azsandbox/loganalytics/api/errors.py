@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from azsandbox.loganalytics.kql import KqlError, QuerySyntaxError, SemanticError, TimeIsUp
+from azsandbox.loganalytics.kql import KqlError, PartialError, QuerySyntaxError, SemanticError, TimeIsUp
 
 
 class ApiError(Exception):
@@ -45,10 +45,24 @@ def of_query(error: KqlError) -> ApiError:
     elif isinstance(error, SemanticError):
         outer = {"code": "SemanticError", "message": "A semantic error occurred."}
     elif isinstance(error, TimeIsUp):
-        return ApiError(504, error.code, str(error))
+        return ApiError(504, error.code, str(error), {"code": error.code, "message": "ADX query timed out"})
     else:
         return bad_argument(inner)
     return bad_argument({**outer, "innererror": inner})
+
+
+def partial(found: list[PartialError]) -> dict[str, Any]:
+    """What stands beside the tables of an answer that is not whole."""
+    details = [
+        {
+            "code": "EngineError",
+            "message": "Something went wrong processing your query on the server.",
+            "innererror": {"code": e.code, "message": e.message, "severity": 2, "severityName": "Error"},
+        }
+        for e in found
+    ]
+    text = "There were some errors when processing your query."
+    return {"code": "PartialError", "message": text, "details": details}
 
 
 def invalid(what: str) -> ApiError:

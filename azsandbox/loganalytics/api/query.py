@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from azsandbox.arm.resources import Stored
 from azsandbox.loganalytics import kql
 from azsandbox.loganalytics.api import errors
+from azsandbox.loganalytics.api.statistics import Meter
 from azsandbox.loganalytics.kql import values
 from azsandbox.loganalytics.tables import Content
 from azsandbox.loganalytics.timespan import interval
@@ -127,21 +127,21 @@ class Query:
         rows = self.arm.provider("Microsoft.OperationalInsights").ingestion(self.arm).rows
         content = Content(rows, workspaces, self.text, self.since, self.until, keep)
         now: dt.datetime = self.arm.services.clock.now()
-        began = time.perf_counter()
+        meter = Meter()
         try:
-            result = await asyncio.to_thread(kql.run, self.text, content, now, self._seconds())
+            result = await asyncio.to_thread(meter.measured, kql.run, self.text, content, now, self._seconds())
             tables = await asyncio.to_thread(lambda: [_written(table) for table in result.tables])
         except kql.KqlError as error:
             raise errors.of_query(error) from None
         body: dict[str, Any] = {"tables": tables}
+        if result.errors:
+            body["error"] = errors.partial(result.errors)
         if self.prefer.get("include-render") == "true":
             given = {key.lower(): value for key, value in result.visualization.items()}
-            defaults: Mapping[str, Any] = {"accumulate": False, "isQuerySorted": False}
+            defaults: Mapping[str, Any] = {"accumulate": False, "isQuerySorted": False, "yMin": "NaN", "yMax": "NaN"}
             body["render"] = {key: given.get(key.lower(), defaults.get(key)) for key in _RENDER} if given else {}
         if self.prefer.get("include-statistics") == "true":
-            took = time.perf_counter() - began
-            sizes = [{"tableRowCount": len(t["rows"]), "tableSize": _size(t)} for t in tables]
-            body["statistics"] = {"query": {"executionTime": took, "datasetStatistics": sizes}}
+            body["statistics"] = meter.read(tables, content.scanned)
         return body
 
 
@@ -152,7 +152,3 @@ def _written(table: kql.Table) -> dict[str, Any]:
         "columns": [{"name": column.name, "type": column.type} for column in table.columns],
         "rows": [[values.answered(v, k) for v, k in zip(row, kinds, strict=True)] for row in table.rows],
     }
-
-
-def _size(table: dict[str, Any]) -> int:
-    return sum(len(str(cell)) for row in table["rows"] for cell in row)

@@ -14,6 +14,7 @@ from azsandbox.loganalytics.kql.engine import Result, run
 from azsandbox.loganalytics.kql.errors import (
     KqlError,
     NotSupported,
+    PartialError,
     QuerySyntaxError,
     SemanticError,
     TimeIsUp,
@@ -25,6 +26,7 @@ __all__ = [
     "Column",
     "KqlError",
     "NotSupported",
+    "PartialError",
     "QuerySyntaxError",
     "Result",
     "SemanticError",

@@ -8,7 +8,13 @@ from typing import Any
 
 from azsandbox.loganalytics.kql import budget
 from azsandbox.loganalytics.kql.compiler import Compiled, Scope, compile_
-from azsandbox.loganalytics.kql.errors import NotSupported, SemanticError, unresolved_table
+from azsandbox.loganalytics.kql.errors import (
+    NotSupported,
+    PartialError,
+    SemanticError,
+    record_limit,
+    unresolved_table,
+)
 from azsandbox.loganalytics.kql.joins import join, union
 from azsandbox.loganalytics.kql.operators import OPERATORS, SOURCES
 from azsandbox.loganalytics.kql.parser import parse
@@ -19,10 +25,11 @@ from azsandbox.loganalytics.kql.table import Source, Table
 
 @dataclass
 class Result:
-    """The tables of a query, and how the last of them is to be drawn."""
+    """The tables of a query, how the last of them is to be drawn, and what of them is not whole."""
 
     tables: list[Table]
     visualization: dict[str, Any] = field(default_factory=dict)
+    errors: list[PartialError] = field(default_factory=list)
 
 
 def run(text: str, source: Source, now: dt.datetime, seconds: float = 600.0) -> Result:
@@ -43,7 +50,12 @@ def _run(text: str, source: Source, now: dt.datetime) -> Result:
     named = [t for t in tables if t.name != "getschema"]
     for number, table in enumerate(named):
         table.name = "PrimaryResult" if number == 0 else f"PrimaryResult_{number}"
-    return Result(tables, engine.visualization)
+    most = script.options.get("truncationmaxrecords")
+    errors = []
+    if most is not None and any(len(table.rows) > most for table in tables):
+        tables = [table.cut(most) for table in tables]
+        errors.append(record_limit(most))
+    return Result(tables, engine.visualization, errors)
 
 
 class _Engine:

@@ -10,6 +10,8 @@ KqlError
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class KqlError(Exception):
     """A query that cannot be answered; `code` is Kusto's."""
@@ -46,6 +48,20 @@ class TooLarge(KqlError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"Query result set has exceeded the internal record count limit {most} ({self.code})")
+
+
+@dataclass(frozen=True)
+class PartialError:
+    """What went wrong with a query that is answered all the same; `code` is the engine's number."""
+
+    code: str
+    message: str
+
+
+def record_limit(most: int) -> PartialError:
+    """A result cut to `most` rows (answers recorded by the tests of Azure.Monitor.Query)."""
+    text = f"Query result set has exceeded the internal record count limit {most}"
+    return PartialError("-2133196797", f"{text} ({TooLarge.code}; see https://aka.ms/kustoquerylimits)")
 
 
 class TimeIsUp(KqlError):

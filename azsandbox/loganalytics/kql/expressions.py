@@ -311,6 +311,8 @@ class Expressions:
     def _value(kind: str, text: str) -> Any:
         if text.lower() == "null" or (not text and kind not in ("datetime", "timespan")):
             return None
+        if kind == "real" and text.lower() in _NO_NUMBERS:
+            return float(text)
         converted = values.convert(text, "string", kind)
         if converted is None and kind == "timespan":
             return values.literal_timespan(text) or _NONE
@@ -349,3 +351,4 @@ class Expressions:
 
 
 _NONE = object()
+_NO_NUMBERS = ("nan", "inf", "+inf", "-inf")

@@ -25,6 +25,9 @@ _JOIN_NAMES = {"anti": "leftanti", "leftantisemi": "leftanti", "rightantisemi": 
 TYPES = ("string", "bool", "int", "long", "real", "datetime", "timespan", "dynamic", "guid", "decimal")
 _TYPE_NAMES = {"double": "real", "boolean": "bool", "date": "datetime", "time": "timespan", "float": "real"}
 
+OPTIONS = ("truncationmaxrecords",)
+"""What `set` may set: "Request properties" of Kusto."""
+
 # What Kusto has besides: refused by name, not as text that cannot be parsed.
 _OTHERS = (
     "evaluate", "make-series", "mv-apply", "parse-where", "parse-kv", "reduce", "sample", "sample-distinct", "scan",
@@ -44,12 +47,15 @@ class Parser(Expressions):
     def script(self) -> Script:
         lets: list[Let] = []
         queries: list[Query] = []
+        options: dict[str, Any] = {}
         while self.token.kind != "end":
             if self.take_sign(";"):
                 continue
             if self.is_word("let"):
                 lets.append(self._let())
-            elif self.is_word("set", "declare", "alias", "restrict", "pattern") and self.ahead().kind == "name":
+            elif self.is_word("set") and self.ahead().kind == "name":
+                options |= self._set()
+            elif self.is_word("declare", "alias", "restrict", "pattern") and self.ahead().kind == "name":
                 raise NotSupported(f"the statement '{self.token.text}'")
             else:
                 queries.append(self.query())
@@ -57,7 +63,18 @@ class Parser(Expressions):
                 self.expect(";")
         if not queries:
             raise self.wrong()
-        return Script(tuple(lets), tuple(queries))
+        return Script(tuple(lets), tuple(queries), options)
+
+    def _set(self) -> dict[str, Any]:
+        """`set name = number`: what the request asks of the service itself."""
+        self.advance()
+        name = self.name()
+        if name not in OPTIONS:
+            raise NotSupported(f"the option '{name}' of 'set'")
+        self.expect("=")
+        if self.token.kind != "long":
+            raise self.wrong()
+        return {name: int(self.advance().text, 0)}
 
     def _let(self) -> Let:
         self.advance()

@@ -132,7 +132,8 @@ class Let:
 
 @dataclass(frozen=True)
 class Script:
-    """`let` statements, then the queries."""
+    """`let` statements and the options that `set` sets, then the queries."""
 
     lets: tuple[Let, ...]
     queries: tuple[Query, ...]
+    options: dict[str, Any] = field(default_factory=dict)

@@ -29,6 +29,10 @@ class Table:
         """Other rows under the same columns."""
         return Table(self.columns, rows)
 
+    def cut(self, most: int) -> Table:
+        """The same with the first `most` rows."""
+        return Table(self.columns, self.rows[:most], self.name)
+
 
 class Source(Protocol):
     """Where the tables of a query come from."""

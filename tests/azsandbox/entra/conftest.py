@@ -54,7 +54,13 @@ def graph(entra: Entra) -> Callable[..., Any]:
     """Asks Graph as a persona (the learner): `await graph("GET", "/me")` gives status and body."""
 
     async def ask(
-        method: str, path: str, body: Any = None, *, persona: str = "learner", token: str | None = None
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        persona: str = "learner",
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
         person = next(p for p in entra.personas() if p.key == persona)
         bearer = token or entra.issue(person.object_id, GRAPH)
@@ -63,7 +69,9 @@ def graph(entra: Entra) -> Callable[..., Any]:
             base_url="https://graph.microsoft.com",
         ) as client:
             address = path if path.startswith("https:") else f"https://graph.microsoft.com/v1.0{path}"
-            answer = await client.request(method, address, json=body, headers={"Authorization": f"Bearer {bearer}"})
+            answer = await client.request(
+                method, address, json=body, headers={"Authorization": f"Bearer {bearer}", **(headers or {})}
+            )
         return answer.status_code, answer.json() if answer.content else None
 
     return ask

@@ -79,7 +79,8 @@ async def test_a_token_for_arm_does_not_open_graph(entra: Entra, graph) -> None:
         ("GET", "/users?$filter=nonsense eq 'x'", None, 400, "Request_BadRequest"),
         ("GET", "/users?$filter=displayName eq", None, 400, "Request_BadRequest"),
         ("GET", "/users?$top=0", None, 400, "Request_BadRequest"),
-        ("GET", "/users?$search=x", None, 501, "NotSupportedInSandbox"),
+        ("GET", "/users?$search=x", None, 400, "Request_UnsupportedQuery"),
+        ("GET", "/users/$count", None, 400, "Request_BadRequest"),
         ("GET", "/users?$expand=memberOf", None, 501, "NotSupportedInSandbox"),
         ("GET", "/devices", None, 501, "NotSupportedInSandbox"),
         ("GET", "/users/11111111-2222-3333-4444-555555555555", None, 404, "Request_ResourceNotFound"),
@@ -94,6 +95,40 @@ async def test_bad_requests_are_refused_in_graphs_envelope(graph, method, path, 
     found, answer = await graph(method, path, body)
     assert (found, answer["error"]["code"]) == (status, code)
     assert set(answer["error"]["innerError"]) == {"date", "request-id", "client-request-id"}
+
+
+async def test_az_asks_of_any_object_which_groups_it_is_in(entra: Entra, graph) -> None:  # type: ignore[no-untyped-def]
+    ids = [g["properties"]["id"] for g in entra.directory.each("group")]
+    path = f"/directoryObjects/{entra.learner.object_id}"
+    _, of = await graph("GET", "/me/memberOf")
+    status, found = await graph("POST", f"{path}/checkMemberGroups", {"groupIds": ids})
+    assert (status, found["value"]) == (200, [g["id"] for g in of["value"]])
+    assert found["@odata.context"].endswith("$metadata#Collection(Edm.String)")
+    _, same = await graph("POST", f"{path}/checkMemberObjects", {"ids": ids})
+    assert same["value"] == found["value"]
+    missing = "/directoryObjects/11111111-2222-3333-4444-555555555555/checkMemberGroups"
+    assert (await graph("POST", missing, {"groupIds": ids}))[0] == 404
+
+
+async def test_what_a_person_owns_is_listed_with_its_kind(entra: Entra, graph) -> None:  # type: ignore[no-untyped-def]
+    _, application = await graph("POST", "/applications", {"displayName": "shop"})
+    assert (await graph("GET", "/me/ownedObjects"))[1]["value"] == []
+    reference = {"@odata.id": f"https://graph.microsoft.com/v1.0/directoryObjects/{entra.learner.object_id}"}
+    await graph("POST", f"/applications/{application['id']}/owners/$ref", reference)
+    _, found = await graph("GET", "/me/ownedObjects?$select=displayName")
+    assert found["value"] == [{"@odata.type": "#microsoft.graph.application", "displayName": "shop"}]
+
+
+async def test_search_and_counting_need_the_consistency_level(graph) -> None:  # type: ignore[no-untyped-def]
+    eventual = {"ConsistencyLevel": "eventual"}
+    _, found = await graph("GET", '/users?$search="displayName:lear" OR "displayName:rita"', headers=eventual)
+    assert sorted(u["displayName"] for u in found["value"]) == ["Lena Learner", "Rita Reader"]
+    _, found = await graph("GET", '/users?$search="displayName:ada" AND "mail:otto"', headers=eventual)
+    assert found["value"] == []
+    assert await graph("GET", "/users/$count", headers=eventual) == (200, len(facts.personas()["personas"]))
+    status, refused = await graph("GET", '/users?$search="nonsense:x"', headers=eventual)
+    assert (status, refused["error"]["code"]) == (400, "Request_BadRequest")
+    assert (await graph("GET", '/users?$search=("displayName:a")', headers=eventual))[0] == 501
 
 
 async def test_lists_are_paged_by_next_links(graph) -> None:  # type: ignore[no-untyped-def]

@@ -387,3 +387,7 @@ def test_a_query_that_is_nested_without_end_is_refused() -> None:
 
 def test_longs_have_64_bits() -> None:
     assert one("9223372036854775807 + 1") == -9223372036854775808
+
+
+def test_numbers_that_are_none_can_be_written() -> None:
+    assert table("print isnan(real(nan)), real(+inf) > 1e300, real(-inf) < 0").rows == [(True, True, True)]

@@ -50,18 +50,50 @@ async def test_statistics_and_drawing_are_there_when_asked_for(logs: Logs) -> No
     plain = (await logs.query(text)).json()
     assert set(plain) == {"tables"}
     full = (await logs.query(text, prefer="wait=30,include-statistics=true,include-render=true")).json()
-    assert full["statistics"]["query"]["datasetStatistics"] == [{"tableRowCount": 1, "tableSize": 2}]
+    used = full["statistics"]["query"]
+    assert used["datasetStatistics"] == [{"tableRowCount": 1, "tableSize": 2}]
+    assert used["resourceUsage"]["cache"]["shards"]["hot"] == {"hitbytes": 0, "missbytes": 0, "retrievebytes": 0}
+    assert used["resourceUsage"]["cpu"]["totalCpu"].startswith("00:00:0")
+    assert used["inputDatasetStatistics"]["rows"] == {"total": 0, "scanned": 0}
     assert (full["render"]["visualization"], full["render"]["title"], full["render"]["xTitle"]) == (
         "columnchart",
         "t",
         "x",
     )
     assert full["render"]["isQuerySorted"] is False
+    assert (full["render"]["yMin"], full["render"]["yMax"]) == ("NaN", "NaN")
+
+
+async def test_statistics_count_the_rows_that_were_read(logs: Logs) -> None:
+    logs.add("Heartbeat", {"Computer": "n1"}, {"Computer": "n2"})
+    answer = (await logs.query("Heartbeat | take 1", prefer="include-statistics=true")).json()
+    assert answer["statistics"]["query"]["inputDatasetStatistics"]["rows"] == {"total": 2, "scanned": 2}
+
+
+async def test_a_result_that_is_cut_says_so_beside_its_rows(logs: Logs) -> None:
+    answer = await logs.query("set truncationmaxrecords=1; datatable (s: string) ['a', 'b']")
+    assert answer.status_code == 200
+    assert answer.json()["tables"][0]["rows"] == [["a"]]
+    error = answer.json()["error"]
+    assert error["code"] == "PartialError"
+    assert error["details"][0]["innererror"] == {
+        "code": "-2133196797",
+        "message": "Query result set has exceeded the internal record count limit 1 (E_QUERY_RESULT_SET_TOO_LARGE; "
+        "see https://aka.ms/kustoquerylimits)",
+        "severity": 2,
+        "severityName": "Error",
+    }
+    whole = (await logs.query("set truncationmaxrecords=2; datatable (s: string) ['a', 'b']")).json()
+    assert "error" not in whole
+    other = (await logs.query("set notruncation; print 1")).json()["error"]["innererror"]
+    assert (other["code"], "'notruncation'" in other["message"]) == ("NotSupportedInSandbox", True)
 
 
 async def test_a_query_that_takes_longer_than_the_client_waits_is_a_gateway_timeout(logs: Logs) -> None:
     answer = await logs.query("range a from 1 to 400000 step 1 | extend b = a | count", prefer="wait=0")
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "GatewayTimeout")
+    assert answer.json()["error"]["innererror"] == {"code": "GatewayTimeout", "message": "ADX query timed out"}
+    assert answer.headers["preference-applied"] == "wait=0"
 
 
 async def test_reading_needs_a_role_on_the_workspace(logs: Logs) -> None:
