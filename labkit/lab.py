@@ -393,17 +393,25 @@ class Lab:
         return self._listed(_pods(namespace, selector), rows.pod, _pods_title(namespace, selector))
 
     def events(self, namespace: str = "default") -> Table:
-        """The events of a namespace as they are now."""
+        """The events of a namespace as they are now, the last one last."""
         from labkit.views import rows
 
-        return self._listed(f"/api/v1/namespaces/{namespace}/events", rows.event, f"Events in {namespace}")
+        path, title = f"/api/v1/namespaces/{namespace}/events", f"Events in {namespace}"
+        return self._listed(path, rows.event, title, order=rows.event_time)
 
-    def _listed(self, path: str, row: Callable[[Mapping[str, Any]], Row], title: str) -> Table:
+    def _listed(
+        self,
+        path: str,
+        row: Callable[[Mapping[str, Any]], Row],
+        title: str,
+        order: Callable[[Mapping[str, Any]], str] | None = None,
+    ) -> Table:
         reader = self.kubernetes()
         try:
-            return self.table([row(item) for page in reader.pages(path) for item in page], title)
+            items = [item for page in reader.pages(path) for item in page]
         finally:
             reader.close()
+        return self.table(map(row, sorted(items, key=order) if order else items), title)
 
     def watch(self, path: str, row: Callable[[Mapping[str, Any]], Row], title: str, *, minutes: float = 30) -> LiveView:
         """A table of the list at `path` of the Kubernetes API that follows it until `.stop()`.

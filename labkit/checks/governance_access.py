@@ -117,7 +117,7 @@ def cluster_admin_bindings(evidence: Evidence) -> Iterator[Finding]:
         count += 1
         for subject in binding["subjects"]:
             yield from _bound(evidence, binding["name"], subject, expected)
-    yield passed(f"{count} bindings of cluster-admin", expected, evidence.cluster_id)
+    yield passed(f"{count} binding{'' if count == 1 else 's'} of cluster-admin", expected, evidence.cluster_id)
 
 
 def _bound(evidence: Evidence, binding: str, subject: Object, expected: str) -> Iterator[Finding]:

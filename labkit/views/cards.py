@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from labkit.checks.core import Result, Status
-from labkit.views.surface import BORDER, STYLE, escape, show
+from labkit.views.surface import AS_IT_IS, BORDER, STYLE, escape, show
 
 MARKS = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.SKIP: "–", Status.UNKNOWN: "?"}
 # Each is at least 3:1 against white and against JupyterLab's dark background; the word beside it says the same.
@@ -19,28 +19,43 @@ EDGES = {
 HINTS = ("A hint", "A second hint", "The solution")
 
 
+QUIET = (Status.PASS, Status.SKIP)
+"""What asks nothing of the reader: such a card shows what was seen, and the rest when it is opened."""
+
+
 def card_html(result: Result) -> str:
-    """One result as a card; its hints are closed until the reader opens them."""
+    """One result as a card; its hints are closed until the reader opens them, and so is the rest of what passed."""
     edge = EDGES[result.status]
-    facts = [
-        ("Seen", result.observed),
-        ("Expected", result.expected),
-        ("Reason", result.reason),
-        ("Object", result.object_id),
-    ]
+    seen = [("Seen", result.observed), ("Reason", result.reason)]
+    wanted = [("Expected", result.expected), ("Object", _short(result.object_id))]
+    if result.status in QUIET:
+        shown, folded = seen, wanted
+    else:
+        shown, folded = [seen[0], wanted[0], seen[1], wanted[1]], []
+    return (
+        f'<section {AS_IT_IS} aria-label="{escape(f"{result.status.words}: {result.title}", quote=True)}" '
+        f'style="{STYLE};border:1px solid {BORDER};border-left:6px solid {edge};padding:4px 12px;margin:6px 0">'
+        f'<div><strong><span aria-hidden="true">{MARKS[result.status]}</span> {result.status.words}</strong> '
+        f"{escape(result.title)} <small>({escape(result.id)}, {escape(result.severity)})</small></div>"
+        f"{_facts(shown)}{_next(result)}{_why(result, folded)}</section>"
+    )
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    # JupyterLab has rules of its own for lists of definitions: a float, a fifth of the width for the words.
+    cell = "margin:0;padding:0;float:none;width:auto"
     rows = "".join(
-        f'<dt style="font-weight:600;margin:0">{label}</dt><dd style="margin:0;overflow-wrap:anywhere">{escape(value)}</dd>'
+        f'<dt style="{cell};font-weight:600">{label}</dt><dd style="{cell};overflow-wrap:anywhere">{escape(value)}</dd>'
         for label, value in facts
         if value
     )
-    return (
-        f'<section aria-label="{escape(f"{result.status.words}: {result.title}", quote=True)}" '
-        f'style="{STYLE};border:1px solid {BORDER};border-left:6px solid {edge};padding:6px 12px;margin:6px 0">'
-        f'<div><strong><span aria-hidden="true">{MARKS[result.status]}</span> {result.status.words}</strong> '
-        f"{escape(result.title)} <small>({escape(result.id)}, {escape(result.severity)})</small></div>"
-        f'<dl style="display:grid;grid-template-columns:max-content 1fr;gap:2px 12px;margin:4px 0">{rows}</dl>'
-        f"{_next(result)}{_why(result)}</section>"
-    )
+    return f'<dl style="display:grid;grid-template-columns:5em 1fr;gap:1px 12px;margin:2px 0">{rows}</dl>'
+
+
+def _short(object_id: str) -> str:
+    """An id of Azure from its provider's types on: all else is the same for everything in a lab."""
+    _, found, rest = object_id.rpartition("/providers/")
+    return rest.partition("/")[2] if found else object_id
 
 
 def _next(result: Result) -> str:
@@ -54,11 +69,13 @@ def _next(result: Result) -> str:
     return f'<div><strong>Next:</strong> <code style="overflow-wrap:anywhere">{escape(result.next_command)}</code></div>{hints}'
 
 
-def _why(result: Result) -> str:
-    sources = "; ".join(result.references)
+def _why(result: Result, folded: Iterable[tuple[str, str]]) -> str:
+    facts, sources = list(folded), "; ".join(result.references)
+    label = "What was expected, and why" if facts else "Why"
+    whole = f"<br>{escape(result.object_id)}" if result.object_id != _short(result.object_id) else ""
     return (
-        f"<details><summary>Why</summary><p style='margin:2px 0 6px 14px'>{escape(result.why)}"
-        f"<br><small>{escape(sources)}</small></p></details>"
+        f'<details><summary>{label}</summary><div style="margin:2px 0 6px 14px">{_facts(facts) if facts else ""}'
+        f'{escape(result.why)}<br><small style="overflow-wrap:anywhere">{escape(sources)}{whole}</small></div></details>'
     )
 
 

@@ -90,7 +90,7 @@ def _band(
         else f"{pool.get('count')} node{'' if pool.get('count') == 1 else 's'}"
     )
     taint = (pool.get("nodeTaints") or ["no taint"])[0]
-    lines = [f"{name} ({mode})", str(pool.get("vmSize")), bounds, taint if len(taint) < 30 else taint[:27] + "…"]
+    lines = [f"{name} ({mode})", str(pool.get("vmSize")), bounds, taint if len(taint) < 28 else taint[:25] + "…"]
     parts = [
         f'<rect x="4" y="{top}" width="{WIDTH - 8}" height="{BAND - 8}" rx="6" fill="{fill}" stroke="#5b6472"{dash}/>'
     ]

@@ -30,7 +30,7 @@ class Progress:
         import ipywidgets
 
         self._bar = ipywidgets.FloatProgress(value=0.0, min=0.0, max=1.0, bar_style="info")
-        self._bar.layout.width = "98%"
+        self._bar.layout.width, self._bar.layout.height = "98%", "16px"
         self._bar.tooltip = self.title
         self._line = html_widget(announced(escape(self.title)))
         show_widget(ipywidgets.VBox([self._line, self._bar]))
@@ -61,9 +61,8 @@ class Progress:
         if ok:
             self._bar.value = 1.0
         self._bar.bar_style = "success" if ok else "danger"
-        details = f" {escape(_listed(seen))}" if seen else ""
         self._line.value = announced(
-            f"<strong>{word}</strong>: {escape(self.title)}, {elapsed:.0f} s, {escape(status)}{details}"
+            f"<strong>{word}</strong>: {escape(self.title)}, {elapsed:.0f} s, {escape(status + _listed(seen))}"
         )
 
     def text(self, status: str, elapsed: float, share: float | None, states: Mapping[str, str]) -> str:

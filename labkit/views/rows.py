@@ -76,14 +76,18 @@ def event(item: Object) -> Row:
     """An event: when, what, about what, and its message."""
     about = item.get("involvedObject") or item.get("regarding") or {}
     return {
-        "last": item.get("lastTimestamp")
-        or item.get("eventTime")
-        or (item.get("metadata") or {}).get("creationTimestamp"),
+        "last": event_time(item)[:19].replace("T", " "),
         "type": item.get("type"),
         "reason": item.get("reason"),
         "object": f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}",
         "message": item.get("message") or item.get("note"),
     }
+
+
+def event_time(item: Object) -> str:
+    """When an event was last seen, as the API writes times: texts that sort as the times do."""
+    made = (item.get("metadata") or {}).get("creationTimestamp")
+    return str(item.get("lastTimestamp") or item.get("eventTime") or made or "")
 
 
 def agent_pool(item: Object) -> Row:

@@ -11,6 +11,8 @@ STYLE = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:14px;line-height:1.45;"
     "color:var(--jp-ui-font-color1,#1f1f1f)"
 )
+AS_IT_IS = 'class="mathjax_ignore tex2jax_ignore"'
+"""On the outermost element of HTML: what is between two dollars there, as in a pattern, is no formula."""
 BORDER = "var(--jp-border-color1,#767676)"
 
 
@@ -56,4 +58,4 @@ def announced(html: str) -> str:
     return f'<div role="status" aria-live="polite" style="{STYLE}">{html}</div>'
 
 
-__all__ = ["BORDER", "STYLE", "announced", "escape", "headless", "html_widget", "show", "show_widget"]
+__all__ = ["AS_IT_IS", "BORDER", "STYLE", "announced", "escape", "headless", "html_widget", "show", "show_widget"]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from labkit.views.surface import BORDER, STYLE, escape, show
+from labkit.views.surface import AS_IT_IS, BORDER, STYLE, escape, show
 
 Row = Mapping[str, object]
+
+LONG = 30
+"""Rows of a table that stays below the cell as it is; a longer one scrolls in a box of about that height."""
+WORD = 20
+"""Characters of a word that is not broken over lines."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,11 @@ class Table:
 
     def html(self) -> str:
         """An HTML table: caption, column headers with scope, cells escaped."""
-        cell = f"padding:2px 12px 2px 4px;border-bottom:1px solid {BORDER};text-align:left;vertical-align:top"
+        cell = f"padding:2px 10px 2px 4px;border-bottom:1px solid {BORDER};text-align:left;vertical-align:top"
         head = "".join(f'<th scope="col" style="{cell}">{escape(name)}</th>' for name in self.columns)
         body = "".join(
             "<tr>"
-            + "".join(f'<td style="{cell}">{escape(_plain(row.get(name)))}</td>' for name in self.columns)
+            + "".join(f'<td style="{cell}">{_breakable(_plain(row.get(name)))}</td>' for name in self.columns)
             + "</tr>"
             for row in self.rows
         )
@@ -54,9 +60,18 @@ class Table:
         caption = (
             f'<caption style="text-align:left;font-weight:600">{escape(self.title)}</caption>' if self.title else ""
         )
+        table = (
+            f'<table {AS_IT_IS} style="{STYLE};font-size:13px;border-collapse:collapse">{caption}'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+        return table if len(self.rows) <= LONG else self._boxed(table)
+
+    def _boxed(self, table: str) -> str:
+        """A long `table` in a box that scrolls, also by the keys, below a line that says how much there is."""
+        said = escape(f"{self.title or 'A table'}: {len(self.rows)} rows", quote=True)
         return (
-            f'<table style="{STYLE};border-collapse:collapse">{caption}<thead><tr>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table>"
+            f'<div role="region" tabindex="0" aria-label="{said}" style="max-height:46em;overflow-y:auto">{table}</div>'
+            f'<small style="{STYLE};font-size:12px">{len(self.rows)} rows; scroll for more</small>'
         )
 
     def show(self) -> None:
@@ -84,3 +99,12 @@ def _plain(value: object) -> str:
     if isinstance(value, list | tuple | set):
         return ", ".join(str(item) for item in value) or "-"
     return str(value)
+
+
+def _breakable(text: str) -> str:
+    """`text` as HTML, its long words with places where a line may end, so that a wide table fits the page."""
+    words = (
+        re.sub(r"(?<=[^\W_])([/.=:,@_-]+)(?=\w)", "\\1\u200b", word) if len(word) > WORD else word
+        for word in re.split(r"(\s+)", text)
+    )
+    return escape("".join(words)).replace("\u200b", "<wbr>")

@@ -6,9 +6,13 @@ some hundred thousand lines: an error of Azure's took eleven seconds to show, be
 
 from __future__ import annotations
 
+import re
 import sys
 from types import TracebackType
 from typing import Any
+
+_SAID_AGAIN = re.compile(r"\((\w+)\) (.*)\nCode: \1\nMessage: \2(?=\n|$)", re.DOTALL)
+"""An error of the Azure SDKs as text: code and message, and both of them once more."""
 
 
 def shorten() -> bool:
@@ -44,6 +48,7 @@ def _lines(shell: Any, kind: type[BaseException], error: BaseException, trace: T
     finally:
         error.__cause__, error.__context__, error.__suppress_context__ = chain
     error.__traceback__ = own  # IPython formats it once more, for its history
+    lines = [_SAID_AGAIN.sub(r"(\1) \2", line) for line in lines]
     more = "1 more line" if others == 1 else f"{others} more lines"
     return [*lines, f"%tb shows {more}, of libraries."] if others else lines
 

@@ -46,6 +46,12 @@ def test_kernels_inherit_the_targets_environment(tmp_path: Path) -> None:
     }
 
 
+def test_code_that_is_wider_than_the_page_is_wrapped_and_does_not_scroll_sideways(tmp_path: Path) -> None:
+    folder = Path(jupyter.environment(lab(tmp_path))["JUPYTER_CONFIG_PATH"].split(os.pathsep)[-1]) / "labconfig"
+    settings = json.loads((folder / "default_setting_overrides.json").read_text())
+    assert settings["@jupyterlab/notebook-extension:tracker"]["codeCellConfig"] == {"lineWrap": True}
+
+
 def test_without_lessons_there_is_nothing_to_open(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="nothing to open"):
         jupyter.start(lab(tmp_path))

@@ -37,7 +37,7 @@ def report() -> Report:
 class Outline(HTMLParser):
     """Collects what a reader of an HTML document depends on."""
 
-    VOID = ("meta", "br", "rect")
+    VOID = ("meta", "br", "wbr", "rect")
 
     def __init__(self) -> None:
         super().__init__()

@@ -60,6 +60,18 @@ def test_a_mistake_in_a_cell_is_shown_as_ever(shell: Any) -> None:
     assert "NameError: name 'unknown' is not defined" in shell.shown[1] and "%tb" not in shell.shown[1]
 
 
+def test_an_error_of_azure_is_said_once(shell: Any) -> None:
+    tracebacks.shorten()
+    message = "The client may not\nstop it."
+    said = (
+        f"(Forbidden) {message}\nCode: Forbidden\nMessage: {message}"  # as azure-core makes it of the service's answer
+    )
+    shell.user_ns["said"] = said
+    shell.run_cell("from azure.core.exceptions import HttpResponseError\nraise HttpResponseError(said)")
+    assert shell.shown[0].count("The client may not") == 1, shell.shown[0]
+    assert shell.shown[0].endswith(f"HttpResponseError: (Forbidden) {message}")
+
+
 def test_without_a_notebook_nothing_changes() -> None:
     if InteractiveShell.initialized():
         InteractiveShell.clear_instance()

@@ -48,6 +48,30 @@ def test_a_table_without_rows_says_so() -> None:
     assert "nothing to show" in Table.of([]).html()
 
 
+def test_a_long_word_of_a_table_may_be_broken_where_it_has_a_sign() -> None:
+    row = {"taints": ["CriticalAddonsOnly=true:NoSchedule"], "node": "a-b", "who": "system:<x>:kube-system:collector"}
+    shown = Table.of([row]).html()
+    assert "CriticalAddonsOnly=<wbr>true:<wbr>NoSchedule" in shown
+    assert ">a-b<" in shown
+    assert "&lt;x&gt;" in shown
+    assert "kube-<wbr>system:<wbr>collector" in shown
+    assert outline(shown).text.count("CriticalAddonsOnly=true:NoSchedule") == 1
+
+
+def test_a_long_table_scrolls_in_a_box_that_the_keys_reach_and_that_says_how_long_it_is() -> None:
+    short, long = (Table.of([{"pod": f"web-{n}"} for n in range(count)], title="Pods") for count in (30, 31))
+    assert "tabindex" not in short.html()
+    parsed = outline(long.html())
+    assert dict(parsed.tags)["div"] | {"style": ""} == {
+        "role": "region",
+        "tabindex": "0",
+        "aria-label": "Pods: 31 rows",
+        "style": "",
+    }
+    assert "31 rows" in parsed.text
+    assert len(long.text().splitlines()) == 33
+
+
 def test_nodes_and_pods_are_shown_in_kubectls_words() -> None:
     node = raw_nodes()[0]
     node["spec"]["unschedulable"] = True
@@ -101,10 +125,24 @@ def test_a_card_says_its_status_in_words_and_hides_its_hints() -> None:
         assert part in parsed.text
 
 
-def test_a_card_that_passed_gives_no_hints() -> None:
-    text = outline(card_html(one_result(Status.PASS))).text
+def test_a_card_that_passed_shows_what_was_seen_and_gives_no_hints() -> None:
+    result = one_result(Status.PASS)
+    html = card_html(result)
+    text = outline(html).text
     assert "Passed" in text
     assert "hint" not in text
+    open_part, folded = html.split("<details>")
+    assert result.observed in open_part
+    assert result.expected in folded
+    assert result.object_id in folded
+
+
+def test_a_card_names_its_object_without_what_all_objects_of_azure_share() -> None:
+    result = one_result(Status.FAIL)
+    kept = card_html(result).split("<details>")[0]
+    assert result.object_id.startswith("/subscriptions/")
+    assert result.object_id not in kept
+    assert f">managedClusters/{result.object_id.rsplit('/', 1)[-1]}<" in kept
 
 
 def test_the_plain_card_holds_what_the_card_holds() -> None:
@@ -142,7 +180,8 @@ def test_a_bar_with_a_front_end_shows_a_share_only_where_one_is_known(monkeypatc
     bar.update("Creating", 101.0, share=0.25, states={"pool": "Creating"})
     assert bar._bar.value == 0.25
     assert "25%" in bar._line.value
-    bar.finish(False, "QuotaExceeded", 102.0)
+    bar.finish(False, "QuotaExceeded", 102.0, {"pool": "Failed"})
+    assert "QuotaExceeded; pool Failed<" in bar._line.value
     assert bar._bar.bar_style == "danger"
     assert "Failed" in bar._line.value
     assert bar._bar.value == 0.25
@@ -280,3 +319,19 @@ def test_rows_of_a_log_query_have_their_columns_and_times_to_the_second() -> Non
     assert row == {"TimeGenerated": "2026-01-02 03:04:05", "who": "ada", "code": 403}
     shown = Table.of([row], ["TimeGenerated", "who", "code"], "Refused").text()
     assert "2026-01-02 03:04:05  ada  403" in shown
+
+
+def test_an_event_is_shown_by_when_it_was_last_seen_to_the_second() -> None:
+    item = {
+        "lastTimestamp": None,
+        "eventTime": "2026-11-25T20:11:06.254821Z",
+        "involvedObject": {"kind": "Pod", "name": "x"},
+    }
+    assert rows.event(item)["last"] == "2026-11-25 20:11:06"
+    assert rows.event(item)["object"] == "pod/x"
+
+
+def test_what_is_between_two_dollars_is_not_made_a_formula() -> None:
+    result = one_result(Status.PASS)
+    assert "mathjax_ignore" in card_html(result).partition(">")[0]
+    assert "mathjax_ignore" in Table.of([{"pattern": "^a$|^b$"}]).html().partition(">")[0]
