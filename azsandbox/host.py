@@ -35,6 +35,7 @@ from azsandbox.store import Bucket, Store
 if TYPE_CHECKING:
     from azsandbox.clusters import Clusters
     from azsandbox.git.git_host import GitHost
+    from azsandbox.keyvault.vaults import Vaults
     from azsandbox.registry import Registries
 
 log = logging.getLogger("azsandbox.host")
@@ -55,6 +56,7 @@ PUBLIC_REGISTRIES = (
 )
 LOG_HOSTS = ("api.loganalytics.io", "api.loganalytics.azure.com")
 GIT_HOSTS = ("github.com", "api.github.com", "raw.githubusercontent.com")
+VAULT_HOSTS = ".vault.azure.net"
 CLUSTER_HOSTS = ".azmk8s.io"  # <prefix>.hcp.<region>.azmk8s.io, and private clusters' names
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 0.5  # what requests under way get when the sandbox stops
@@ -136,6 +138,20 @@ class Host:
         from azsandbox.registry import DataPlane
 
         return DataPlane(self.registries)
+
+    @cached_property
+    def vaults(self) -> Vaults:
+        """The key vaults' content. Made when first asked for."""
+        from azsandbox.keyvault.vaults import Vaults
+
+        return Vaults(self)
+
+    @cached_property
+    def vault_data(self) -> App:
+        """The application of the key vaults."""
+        from azsandbox.keyvault import DataPlane
+
+        return DataPlane(self.vaults)
 
     @cached_property
     def public_registries(self) -> App:
@@ -287,6 +303,7 @@ class Host:
         for name in GIT_HOSTS:
             self.dispatch.serve(name, git)
         self.dispatch.ask(self._public_address)
+        self.dispatch.ask(self._key_vault)
         self.dispatch.serve("management.azure.com", arm)
         for name in ("login.microsoftonline.com", "graph.microsoft.com", "169.254.169.254"):
             self.dispatch.serve(name, entra)
@@ -295,6 +312,12 @@ class Host:
         self.dispatch.serve("*.azurecr.io", registry)
         for name in PUBLIC_REGISTRIES:
             self.dispatch.serve(name, public)
+
+    def _key_vault(self, host: str) -> App | None:
+        """What answers at the name of a key vault; nothing where there is no such vault, as if DNS had no such name."""
+        if not host.endswith(VAULT_HOSTS):
+            return None
+        return self.vault_data if self.vaults.at(host) is not None else None
 
     def _public_address(self, host: str) -> App | None:
         """What answers at an address that a Service of a cluster was given."""

@@ -71,6 +71,8 @@ class Services(Protocol):
     @property
     def registries(self) -> Any: ...  # the content of container registries
     @property
+    def vaults(self) -> Any: ...  # the content of key vaults
+    @property
     def tenant_id(self) -> str: ...
     @property
     def subscription_id(self) -> str: ...

@@ -23,7 +23,7 @@ Answer = tuple[int, dict[str, str], Any]
 class ResourceManager:
     """The Resource Manager of a running sandbox; `described` is what `azsandbox env --json` prints.
 
-    `tokens` are those for hosts beside it, `nobody` is one for log queries of a person without any role.
+    `tokens` are those for hosts beside it and for all below them, `nobody` is one for log queries of a person without any role.
     """
 
     def __init__(self, described: dict[str, Any], token: str, tokens: dict[str, str], nobody: str) -> None:
@@ -43,7 +43,8 @@ class ResourceManager:
         """One request; `url` is a path, or the address of an operation."""
         parts = urlsplit(url)
         target = url.removeprefix(f"{parts.scheme}://{parts.netloc}") if parts.netloc else url
-        token = self.tokens.get(parts.netloc, self.token)
+        host = parts.netloc if parts.netloc in self.tokens else parts.netloc.partition(".")[2]
+        token = self.tokens.get(host, self.token)
         sent: dict[str, str | None] = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         data = None
         if body is not None:

@@ -21,7 +21,11 @@ from tests.fidelity.connection import Connection
 from tests.fidelity.fixtures import Fixtures
 
 AT_ONCE = 12  # most steps wait for kubectl or for a controller
-HOSTS = ("graph.microsoft.com", "api.loganalytics.io")  # beside Resource Manager, each with tokens of its own
+HOSTS = (
+    "graph.microsoft.com",
+    "api.loganalytics.io",
+    "vault.azure.net",
+)  # beside Resource Manager, each with tokens of its own
 PODS_SECONDS = 30  # for the pods of an installation to come up
 
 Player = Callable[[Case], Outcome]

@@ -13,6 +13,7 @@ def built_in() -> list[Provider]:
     from azsandbox.arm.providers.containerservice import ContainerService
     from azsandbox.arm.providers.features import Features
     from azsandbox.arm.providers.insights import Insights
+    from azsandbox.arm.providers.keyvault import KeyVault
     from azsandbox.arm.providers.kubernetesconfiguration import KubernetesConfiguration
     from azsandbox.arm.providers.managedidentity import ManagedIdentity
     from azsandbox.arm.providers.network import Network
@@ -32,6 +33,7 @@ def built_in() -> list[Provider]:
         Compute(),
         ContainerRegistry(),
         ContainerService(),
+        KeyVault(),
         KubernetesConfiguration(),
         PolicyInsights(),
         Security(),

@@ -1,0 +1,20 @@
+"""Microsoft.KeyVault: vaults, those deleted but recoverable, and their access policies. What they hold is in azsandbox/keyvault."""
+
+from __future__ import annotations
+
+from azsandbox.arm.provider import Provider
+from azsandbox.arm.providers.keyvault.access_policies import AccessPolicies
+from azsandbox.arm.providers.keyvault.deleted_vaults import DeletedVaults, DeletedVaultsOfLocation
+from azsandbox.arm.providers.keyvault.names import CheckNameAvailability
+from azsandbox.arm.providers.keyvault.vaults import Vaults
+
+
+class KeyVault(Provider):
+    """The namespace Microsoft.KeyVault."""
+
+    namespace = "Microsoft.KeyVault"
+
+    def __init__(self) -> None:
+        super().__init__(
+            [Vaults(), AccessPolicies(), DeletedVaults(), DeletedVaultsOfLocation(), CheckNameAvailability()]
+        )
