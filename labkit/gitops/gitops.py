@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from labkit.gitops import arrival, difference, scaffold, state
+from labkit.gitops import arrival, difference, scaffold, state, uninstall
 from labkit.gitops.checkout import Checkout
 
 if TYPE_CHECKING:
@@ -85,6 +85,21 @@ class GitOps:
     def _annotate(self, kind: str, name: str, annotation: str) -> None:
         words = ["annotate", "--overwrite", "--namespace", SOURCE, f"{kind}/{name}", annotation]
         self._lab.run_kubectl(words)
+
+    # -- taking away --------------------------------------------------------------------------------------------
+
+    def uninstall(self, *, if_begun: bool = False) -> None:
+        """Takes a Flux that was bootstrapped out of the cluster, as `flux uninstall` does; what it applied stays.
+
+        With `if_begun` only where that was begun before and did not come to its end. What Azure's extension keeps is
+        left alone. Raises LabError for a namespace that does not go.
+        """
+        kubectl = self._lab.run_kubectl
+        if uninstall.azures(kubectl):
+            if not if_begun:
+                print("Azure's extension keeps Flux here; nothing is taken away.")
+        elif not if_begun or uninstall.begun(kubectl, SOURCE):
+            uninstall.uninstall(kubectl, SOURCE)
 
     # -- comparing ----------------------------------------------------------------------------------------------
 

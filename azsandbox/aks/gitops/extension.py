@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from azsandbox.aks import add_ons, control_plane, identities
-from azsandbox.aks.gitops import facts, release
+from azsandbox.aks.gitops import facts, ownership, refusals, release
 from azsandbox.aks.gitops.settings import Settings, UnsupportedSetting, parse
 from azsandbox.arm import errors
 from azsandbox.arm.operations import Work
@@ -19,7 +18,6 @@ MANAGER = "helm"
 FLUXCONFIGS = path("clusterconfig.azure.com/v1alpha1", "fluxconfigs")
 PATIENCE = 60.0  # seconds of this machine that Deployments get at least: their pods are real work here
 PAUSE = 0.1
-TROUBLESHOOTING = "For general troubleshooting visit: https://aka.ms/k8s-extensions-TSG."
 
 
 async def install(work: Work, cluster: Stored, extension: Stored) -> None:
@@ -38,20 +36,29 @@ async def install(work: Work, cluster: Stored, extension: Stored) -> None:
     await add_ons.converge(work.arm, cluster, client)
     work.operation.data["identity"] = identities.ensure_extension(work.arm, cluster, extension.name)
 
-    # 3. The release
+    # 3. The release, where nothing of it is there that somebody else has installed
     work.progress(30, "installing the release")
-    helm = client.named(MANAGER)
-    for obj in release.objects(version, wanted, extension.name):
-        await helm.apply(installation.address(obj), obj, MANAGER)
-    await _drop(helm, wanted)
+    helm, kind = client.named(MANAGER), work.operation.kind
+    objects = release.objects(version, wanted, extension.name)
+    taken = await ownership.conflict(helm, objects)
+    if taken:
+        raise refusals.existing(taken, kind)
+    try:
+        for obj in objects:
+            await helm.apply(installation.address(obj), obj, MANAGER)
+        await _drop(helm, wanted)
+    except StatusError as error:
+        if kind == "create":
+            await _remove(helm)
+        raise refusals.refused(error.message, kind) from error
 
     # 4. Until its Deployments are available; a new release that does not come up is taken away again
     work.progress(60, "waiting for the controllers")
     late = await _available(work, client, wanted)
     if late:
-        if work.operation.kind == "create":
+        if kind == "create":
             await _remove(helm)
-        raise _timed_out(late, work.operation.kind)
+        raise refusals.timed_out(late, kind)
     work.operation.data["version"] = version
     await work.wait()
 
@@ -144,26 +151,10 @@ async def _delete_configurations(work: Work, client: KubeClient) -> None:
 
 
 async def _remove(client: KubeClient) -> None:
-    """Deletes the objects of the release, Deployments first, definitions last."""
+    """Deletes the objects of the release, Deployments first, definitions last; what is not of a release stays."""
     every = Settings(tuple(facts.extension()["releases"][facts.extension()["default"]]["controllers"]))
     objects = release.objects(facts.extension()["default"], every, "flux")
     ranks = {"Deployment": 0, "CustomResourceDefinition": 2}
     for obj in sorted(objects, key=lambda o: ranks.get(o["kind"], 1)):
-        if obj["kind"] != "Namespace":
+        if obj["kind"] != "Namespace" and await ownership.released(client, obj):
             await client.gone(installation.address(obj), {"propagationPolicy": "Background"})
-
-
-def _timed_out(deployment: str, kind: str) -> errors.ArmError:
-    """What the operator tells of a release that does not come up (Azure/azure-sdk-for-go issue 21668)."""
-    what, verb = ("installation", "Create") if kind == "create" else ("upgrade", "Update")
-    gone = "release flux failed, and has been uninstalled due to atomic being set: " if kind == "create" else ""
-    namespace: Any = facts.namespace()
-    return errors.ArmError(
-        400,
-        "ExtensionOperationFailed",
-        f"The extension operation failed with the following error:  Error: [ InnerError: [Helm {what} failed : Timed out "
-        "waiting for the resource to come to a ready/completed stateDeployment is not ready: "
-        f"{namespace}/{deployment}. 0 out of 1 expected pods are ready : Recommendation Please contact Microsoft support "
-        f"for further inquiries : InnerError [{gone}timed out waiting for the condition]]] occurred while doing the "
-        f"operation : [{verb}] on the config, {TROUBLESHOOTING}",
-    )

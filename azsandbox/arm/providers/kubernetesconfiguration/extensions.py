@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from azsandbox.aks.gitops import extension
+from azsandbox.aks.gitops import extension, refusals
 from azsandbox.arm import errors
 from azsandbox.arm.call import Call
 from azsandbox.arm.operations import Work
@@ -103,7 +103,7 @@ class Extensions(ClusterConfiguration):
             await work.wait()
             return
         if not cluster.body.get("identity"):
-            raise operation_failed(
+            raise refusals.failed(
                 "Extensions are only supported on clusters using Managed Service Identity. See "
                 "https://aka.ms/aks-extensions-service-principal-not-supported"
             )
@@ -122,18 +122,17 @@ class Extensions(ClusterConfiguration):
 
     def tell(self, stored: Stored, error: Document | None) -> None:
         stored.properties.pop("errorInfo", None)
+        stored.properties["statuses"] = []
         if error is not None:
             stored.properties["errorInfo"] = dict(error)
+            if error["code"] == refusals.CODE and not stored.properties.get("currentVersion"):
+                stored.properties["statuses"] = [_status(error["message"])]
 
     async def remove(self, arm: Arm, stored: Stored) -> None:
         """Nothing to undo: an extension goes without an operation only with its cluster."""
 
 
-def operation_failed(reason: str) -> errors.ArmError:
-    """What a failed operation says, in the service's words (fluxcd/flux2 issue 4462)."""
-    return errors.ArmError(
-        400,
-        "ExtensionOperationFailed",
-        f"The extension operation failed with the following error:  {reason}, For general troubleshooting visit: "
-        "https://aka.ms/k8s-extensions-TSG.",
-    )
+def _status(message: str) -> Document:
+    """How a failed installation stands in `statuses` (Microsoft Learn, "Troubleshoot extension issues")."""
+    text = message.removeprefix(refusals.FRAME)
+    return {"code": "InstallationFailed", "displayStatus": None, "level": None, "message": text, "time": None}

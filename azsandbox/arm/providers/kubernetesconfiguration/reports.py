@@ -8,29 +8,33 @@ from collections.abc import Callable
 from contextlib import closing
 
 from azsandbox.arm import errors
-from azsandbox.arm.operations import Work
-from azsandbox.arm.providers.kubernetesconfiguration.base import cluster_of
+from azsandbox.arm.facts import read
+from azsandbox.arm.operations import Work, elapsed
+from azsandbox.arm.providers.kubernetesconfiguration.base import FACTS, cluster_of
 from azsandbox.arm.providers.kubernetesconfiguration.data_plane import DataPlane
 from azsandbox.arm.resources import Stored
 
 ENDED = ("Succeeded", "Failed")
+FAILED = "FluxConfigurationOperationFailed"
 FIRST_TRY_SECONDS = 3.0
+LEAST, BEGUN = 60.0, 90.0
+"""Seconds of this machine that an agent gets at least: to begin, and then to end, which is real work here."""
 
 
 async def applied(work: Work) -> None:
-    """Waits until the agent has told how it went. Raises ArmError for a failure.
+    """Waits until the agent has told how it went. Raises ArmError for a failure, and when it has taken too long.
 
-    There is no limit to it: without an agent, which is before the extension is there, it waits (recorded).
+    Without an agent, which is before the extension is there, it waits (recorded).
     """
 
     def told(stored: Stored) -> bool:
         report = stored.private.get("report") or {}
         return report.get("operation") == work.operation.id and report.get("state") in ENDED
 
-    stored = await _until(work, told)
+    stored = await _in_time(work, told)
     report = (stored.private.get("report") or {}) if stored else {}
     if report.get("state") == "Failed":
-        raise errors.ArmError(400, "FluxConfigurationOperationFailed", report["message"])
+        raise errors.ArmError(400, FAILED, report["message"])
     await work.wait()
     if work.services.clock.speed == "fast":
         with contextlib.suppress(TimeoutError):
@@ -60,8 +64,32 @@ async def withdrawn(work: Work) -> None:
         cluster = cluster_of(work.arm, stored.id)
         return bool(stored.private.get("withdrawn")) or cluster is None or not DataPlane(work.arm, cluster.id).serves()
 
-    await _until(work, gone)
+    await _in_time(work, gone)
     await work.wait()
+
+
+async def _in_time(work: Work, seen: Callable[[Stored], bool]) -> Stored | None:
+    """As `_until`, and no longer than Azure lets an operation take. Raises ArmError."""
+    tasks = [asyncio.ensure_future(_until(work, seen)), asyncio.ensure_future(_limit(work))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise errors.ArmError(408, FAILED, read(FACTS)["limit"]["message"])
+        return tasks[0].result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _limit(work: Work) -> None:
+    """Lasts as long as an operation may."""
+    unit = work.services.clock.scaled(1)
+    left = read(FACTS)["limit"]["seconds"] - elapsed(work.arm, work.operation)
+    await work.sleep(max(left, LEAST / unit))
+    report = (work.resource.private.get("report") or {}) if work.resource else {}
+    if report.get("operation") == work.operation.id:
+        await work.sleep(BEGUN / unit)
 
 
 async def _until(work: Work, seen: Callable[[Stored], bool]) -> Stored | None:

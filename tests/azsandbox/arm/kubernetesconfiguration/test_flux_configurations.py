@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from azsandbox.arm.providers.kubernetesconfiguration.data_plane import Report
+from azsandbox.clock import Clock
 from tests.azsandbox.arm.kubernetesconfiguration.conftest import CLUSTER, Configurations, git
 
 CFG = "fluxConfigurations/cfg"
@@ -54,6 +55,28 @@ async def test_a_failed_operation_is_200_with_status_failed_and_error(configurat
     configurations.plane.report("cfg", Report(REPORTED, "", "Succeeded"))
     properties = (await configurations("GET", CFG)).json()["properties"]
     assert (properties["provisioningState"], properties["errorMessage"]) == ("Succeeded", "")
+
+
+async def test_an_operation_that_no_agent_takes_ends_when_azures_patience_does(configurations: Configurations) -> None:
+    """It waited for ever, and so did whoever followed it, where the extension could not be installed."""
+    clock = configurations.arm.services.clock = Clock("stepped")
+    made = await configurations("PUT", CFG, git())
+    await asyncio.sleep(0.1)
+    clock.advance(7000)
+    await asyncio.sleep(0.1)
+    assert (await configurations.status(made))["status"] == "Creating"
+    clock.advance(300)
+    found = await configurations.ended(made)
+    assert found["status"] == "Failed" and "did not complete within the allowed timeout" in found["error"]["message"]
+    properties = (await configurations("GET", CFG)).json()["properties"]
+    assert properties["provisioningState"] == "Failed"
+    assert properties["errorMessage"] == found["error"]["message"]
+    again = await configurations("PUT", CFG, git())
+    report(configurations, "Succeeded")
+    await asyncio.sleep(0.1)
+    clock.advance(100)
+    assert (await configurations.ended(again))["status"] == "Succeeded"
+    assert (await configurations("GET", CFG)).json()["properties"]["errorMessage"] == ""
 
 
 async def test_a_second_change_replaces_the_one_under_way(configurations: Configurations) -> None:

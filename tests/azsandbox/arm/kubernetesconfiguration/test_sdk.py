@@ -132,7 +132,48 @@ def test_an_extension_that_goes_before_its_configurations_takes_their_objects_al
     assert not list(azure.configurations.list(GROUP, *CLUSTER, "gitops"))
 
 
+def test_a_cluster_that_refuses_the_release_fails_the_operation_in_azures_words_and_it_can_be_done_again(
+    azure: GitOps,
+) -> None:
+    """It was an internal server error, with a traceback in the log, and nothing after it came to an end."""
+    kube = azure.kubernetes("gitops")
+    space, log = "/api/v1/namespaces/flux-system", Path(azure.env["home"]) / "sandbox.log"
+    before = log.read_text().count("Traceback")
+    held = {"name": "held", "namespace": "flux-system", "finalizers": ["example.com/nobody"]}
+    kube.post(
+        f"{space}/configmaps", json={"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}
+    ).raise_for_status()
+    kube.delete(space).raise_for_status()
+    with pytest.raises(HttpResponseError, match="because it is being terminated") as refused:
+        azure.install("gitops").result()
+    assert refused.value.error is not None and refused.value.error.code == "ExtensionOperationFailed"
+    failed = azure.extensions.get(GROUP, *CLUSTER, "gitops", "flux").properties
+    assert failed.provisioning_state == "Failed" and failed.error_info.code == "ExtensionOperationFailed"
+    (status,) = failed.statuses
+    assert status.code == "InstallationFailed"
+    assert status.message.startswith("Error: [ InnerError: [Helm installation failed : Unable to create/update")
+    assert "uninstalled due to atomic being set" in status.message
+    assert log.read_text().count("Traceback") == before
+    merge = {"content-type": "application/merge-patch+json"}
+    kube.patch(f"{space}/configmaps/held", json={"metadata": {"finalizers": None}}, headers=merge).raise_for_status()
+    assert until(lambda: kube.get(space).status_code == 404, 60)
+
+    # What somebody else has installed is not taken over, and not taken away
+    own = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}}
+    kube.post("/api/v1/namespaces", json=own).raise_for_status()
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "source-controller"}}
+    kube.post(f"{space}/serviceaccounts", json=account).raise_for_status()
+    taken = 'ServiceAccount "source-controller" in namespace "flux-system" exists and cannot be imported'
+    with pytest.raises(HttpResponseError, match=taken):
+        azure.install("gitops").result()
+    assert kube.get(f"{space}/serviceaccounts/source-controller").status_code == 200
+    kube.delete(f"{space}/serviceaccounts/source-controller").raise_for_status()
+    made = azure.install("gitops").result().properties
+    assert (made.provisioning_state, made.statuses, made.error_info) == ("Succeeded", [], None)
+
+
 def test_an_operation_that_waits_ends_with_its_cluster(azure: GitOps) -> None:
+    azure.extensions.begin_delete(GROUP, *CLUSTER, "gitops", "flux").result()
     pending = azure.configure("gitops", "waiting")
     time.sleep(1)
     assert pending.status() == "Creating"
