@@ -1,7 +1,7 @@
 """Kubeconfigs: the one that AKS hands out, turned into one that works with no further install.
 
-AKS's user kubeconfig runs kubelogin. `converted` lets it run `labkit token` instead, and writes beside it what
-that process needs of the environment, so that the file works in any terminal.
+AKS's user kubeconfig runs kubelogin. `converted` lets it run `labkit token` instead, by way of what that has kept, and
+writes beside it what that process needs of the environment, so that the file works in any terminal.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from labkit import kept_tokens
 from labkit.errors import KubeconfigError
 from labkit.token import AKS_SERVER, CACHE_VARIABLE, write_private
 
@@ -89,8 +90,9 @@ def write(path: Path, document: Document) -> Path:
 def _kubelogin(user: Mapping[str, Any]) -> dict[str, str] | None:
     """The flags for `labkit token` of a user that signs in through Entra ID, or None for any other user."""
     stanza = user.get("exec") or {}
-    if Path(str(stanza.get("command", ""))).stem in ("kubelogin", "labkit") or "labkit" in (stanza.get("args") or []):
-        arguments = [str(argument) for argument in stanza.get("args") or []]
+    arguments = [str(argument) for argument in stanza.get("args") or []]
+    programs = {Path(word).stem for word in (str(stanza.get("command", "")), *arguments)}
+    if programs & {"kubelogin", "labkit", Path(kept_tokens.__file__).stem}:
         pairs = itertools.pairwise(arguments)
         return {FLAGS[flag]: value for flag, value in pairs if flag in FLAGS}
     provider = user.get("auth-provider") or {}
@@ -122,8 +124,5 @@ def _stanza(flags: Mapping[str, str], environment: Mapping[str, str], cache: Pat
 
 
 def plug_in() -> tuple[str, list[str]]:
-    """The command that gives tokens, with its first arguments: the console script, or the module without one."""
-    script = Path(sys.executable).with_name("labkit")
-    if script.exists():
-        return str(script), ["token"]
-    return sys.executable, ["-m", "labkit", "token"]
+    """The command that gives tokens, with its first arguments: a bare Python that knows what `labkit token` kept."""
+    return sys.executable, ["-I", "-S", str(Path(kept_tokens.__file__).resolve())]

@@ -51,24 +51,28 @@ class PersonCredential:
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         """A token for the first of `scopes`, kept until it nears its end. Raises TokenError."""
-        from datetime import datetime
-
-        from labkit.token import CACHE_VARIABLE, EARLY
+        from labkit import kept_tokens
 
         kept = self._kept.get(scopes[0])
-        if kept is not None and kept.expires_on - EARLY > time.time():
+        if kept is not None and kept.expires_on - kept_tokens.EARLY > time.time():
             return kept
         resource = scopes[0].removesuffix("/.default")
-        environment = {**os.environ, **self._environment, CACHE_VARIABLE: str(self._cache)}
+        environment = {**os.environ, **self._environment, kept_tokens.CACHE_VARIABLE: str(self._cache)}
+        found = kept_tokens.read(kept_tokens.place(resource, "", environment), time.time())
+        self._kept[scopes[0]] = AccessToken(*found) if found else self._signed_in(resource, environment)
+        return self._kept[scopes[0]]
+
+    def _signed_in(self, resource: str, environment: Mapping[str, str]) -> AccessToken:
+        """A new token, by a process that has their environment."""
+        from datetime import datetime
+
         command = [sys.executable, "-m", "labkit", "token", "--server-id", resource]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
         if ended.returncode != 0:
             said = (ended.stderr or ended.stdout).strip().splitlines()
             raise TokenError(said[0] if said else "the sign-in said nothing.", self._next)
         status = json.loads(ended.stdout)["status"]
-        ends = int(datetime.fromisoformat(status["expirationTimestamp"]).timestamp())
-        self._kept[scopes[0]] = AccessToken(status["token"], ends)
-        return self._kept[scopes[0]]
+        return AccessToken(status["token"], int(datetime.fromisoformat(status["expirationTimestamp"]).timestamp()))
 
 
 class Person:

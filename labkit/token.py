@@ -1,31 +1,23 @@
 """`labkit token`: the credential plug-in that kubectl and other clients of Kubernetes run to get a token.
 
 It takes the place of kubelogin: azure-identity signs in, and the answer is an ExecCredential as the Kubernetes
-documentation describes it ("client-go credential plugins"). A token is kept, 0600, until it nears its end.
+documentation describes it ("client-go credential plugins"). A token is kept, 0600, until it nears its end; kubectl gets
+a kept one from `kept_tokens.py`, without this.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from labkit import kept_tokens
 from labkit.errors import TokenError
+from labkit.kept_tokens import AKS_SERVER, CACHE_VARIABLE, EARLY
 
-AKS_SERVER = "6dae42f8-4368-4678-94ff-3960e28e3630"
-"""Application id of the Azure Kubernetes Service AAD Server, the same in every tenant (AKS docs, kubelogin)."""
-
-API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
-CACHE_VARIABLE = "LABKIT_TOKEN_CACHE"
-EARLY = 120
-"""Seconds before its end from which on a kept token is not given out."""
-
-# What decides who signs in and where; a token got under one set is not given out under another.
-IDENTITY_VARIABLES = ("AZURE_", "IDENTITY_", "MSI_", "HTTPS_PROXY", "https_proxy")
+__all__ = ["AKS_SERVER", "CACHE_VARIABLE", "EARLY", "exec_credential", "write_private"]
 
 
 def exec_credential(
@@ -42,49 +34,17 @@ def exec_credential(
     TokenError when nobody is signed in, or for a version that is not known.
     """
     environ = os.environ if environ is None else environ
-    version = _api_version(environ.get("KUBERNETES_EXEC_INFO", ""))
+    try:
+        version = kept_tokens.version_asked(environ.get("KUBERNETES_EXEC_INFO", ""))
+    except ValueError as error:
+        raise TokenError(str(error), "labkit token --kubeconfig FILE") from error
     moment = now or datetime.now(UTC)
-    kept = _cache_file(server_id, tenant_id, environ)
-    token, expires = _read(kept, moment) or _sign_in(server_id, tenant_id, credential, kept)
-    ends = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "apiVersion": version,
-        "kind": "ExecCredential",
-        "status": {"expirationTimestamp": ends, "token": token},
-    }
+    file = kept_tokens.place(server_id, tenant_id, environ)
+    token, expires = kept_tokens.read(file, moment.timestamp()) or _sign_in(server_id, tenant_id, credential, file)
+    return kept_tokens.credential(version, token, expires)
 
 
-def _api_version(information: str) -> str:
-    if not information:
-        return API_VERSIONS[0]
-    try:
-        asked = json.loads(information)["apiVersion"]
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"KUBERNETES_EXEC_INFO is not an ExecCredential: {information[:200]!r}."
-        raise TokenError(message, "labkit token --kubeconfig FILE") from error
-    if asked not in API_VERSIONS:
-        message = f"the client asks for {asked!r}; labkit token answers in {' or '.join(API_VERSIONS)}."
-        raise TokenError(message, "labkit token --kubeconfig FILE")
-    return str(asked)
-
-
-def _cache_file(server_id: str, tenant_id: str, environ: Mapping[str, str]) -> Path:
-    folder = Path(environ.get(CACHE_VARIABLE) or Path.home() / ".labkit" / "tokens")
-    identity = sorted((name, value) for name, value in environ.items() if name.startswith(IDENTITY_VARIABLES))
-    key = json.dumps([server_id, tenant_id, identity])
-    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-
-
-def _read(path: Path, now: datetime) -> tuple[str, int] | None:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        token, expires = str(kept["token"]), int(kept["expires_on"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return (token, expires) if expires - EARLY > now.timestamp() else None
-
-
-def _sign_in(server_id: str, tenant_id: str, credential: Any, kept: Path) -> tuple[str, int]:
+def _sign_in(server_id: str, tenant_id: str, credential: Any, file: str) -> tuple[str, int]:
     from azure.core.exceptions import ClientAuthenticationError
     from azure.identity import CredentialUnavailableError, DefaultAzureCredential
 
@@ -95,8 +55,9 @@ def _sign_in(server_id: str, tenant_id: str, credential: Any, kept: Path) -> tup
     except (CredentialUnavailableError, ClientAuthenticationError) as error:
         first = str(error).strip().splitlines()[0]
         raise TokenError(f"no token for the API server: {first}", "az login, or: labkit use sandbox") from error
-    write_private(kept, json.dumps({"token": got.token, "expires_on": got.expires_on}))
-    return got.token, int(got.expires_on)
+    expires = int(got.expires_on)
+    write_private(Path(file), kept_tokens.written(got.token, expires))
+    return got.token, expires
 
 
 def write_private(path: Path, text: str) -> None:

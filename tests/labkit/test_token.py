@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from labkit import kubeconfig, token
+from labkit import kept_tokens, kubeconfig, token
 from labkit.errors import KubeconfigError, TokenError
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -85,6 +87,57 @@ def test_another_person_does_not_get_the_kept_token(tmp_path: Path, change: dict
     token.exec_credential(environ=environ, credential=credential, now=NOW)
     answer = token.exec_credential(environ={**environ, **change}, credential=credential, now=NOW)
     assert answer["status"]["token"] == "token-2"
+
+
+def plug_in(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run what a kubeconfig of the lab names, without anything of this process's environment that signs in."""
+    command, first = kubeconfig.plug_in()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(kept_tokens.IDENTITY_VARIABLES)}
+    return subprocess.run(
+        [command, *first, *arguments],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def keep(folder: Path, environment: dict[str, str]) -> None:
+    outside = {name: value for name, value in os.environ.items() if name.startswith(kept_tokens.IDENTITY_VARIABLES)}
+    assert not set(outside) & set(environment)
+    file = Path(kept_tokens.place("SERVER", "TENANT", environment))
+    token.write_private(file, kept_tokens.written("kept", int(datetime.now(UTC).timestamp()) + 3600))
+    assert file.parent == folder
+
+
+def test_a_kept_token_is_given_to_kubectl_by_a_bare_python(tmp_path: Path) -> None:
+    environment = {token.CACHE_VARIABLE: str(tmp_path), "AZURE_CLIENT_ID": "me"}
+    keep(tmp_path, environment)
+    asked = info("client.authentication.k8s.io/v1beta1")
+    ended = plug_in("--server-id", "SERVER", "--tenant-id", "TENANT", KUBERNETES_EXEC_INFO=asked, **environment)
+    answer = json.loads(ended.stdout)
+    assert answer["apiVersion"] == "client.authentication.k8s.io/v1beta1"
+    assert answer["status"]["token"] == "kept"
+    command, first = kubeconfig.plug_in()
+    assert "-S" in first
+    imported = subprocess.run(
+        [command, *first[:2], "-X", "importtime", *first[2:], "--server-id", "SERVER", "--tenant-id", "TENANT"],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=True,
+    ).stderr  # fmt: skip
+    assert not {"argparse", "pathlib", "typing", "labkit", "azure"} & {
+        line.rsplit("|", 1)[1].strip().split(".")[0] for line in imported.splitlines() if "|" in line
+    }
+
+
+def test_without_a_kept_token_kubectl_gets_what_labkit_token_says(tmp_path: Path) -> None:
+    environment = {token.CACHE_VARIABLE: str(tmp_path), "AZURE_CLIENT_ID": "me"}
+    keep(tmp_path, environment)
+    environment["KUBERNETES_EXEC_INFO"] = "{"
+    ended = plug_in("--server-id", "SERVER", "--tenant-id", "TENANT", **environment)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("labkit: KUBERNETES_EXEC_INFO is not an ExecCredential")
+    assert "usage: labkit token" in plug_in("--help").stdout
 
 
 def test_nobody_signed_in_is_told_how(tmp_path: Path) -> None:
