@@ -184,6 +184,12 @@ class Clusters:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Authority(folder)
 
+    def key_set(self, cluster_id: str) -> dict[str, Any]:
+        """The public key of a cluster's service account tokens, whether it runs or not."""
+        from azsandbox.kubernetes.tokens import key_set, signing_key
+
+        return key_set(signing_key(self._host.state.bucket(f"cluster/{cluster_id}")))
+
     def ports(self) -> list[int]:
         """Ports on loopback that clusters listen on."""
         return [cluster.port for cluster in self._running.values() if cluster.port]

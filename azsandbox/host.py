@@ -33,6 +33,7 @@ from azsandbox.proxy import Proxy
 from azsandbox.store import Bucket, Store
 
 if TYPE_CHECKING:
+    from azsandbox.aks.identity.issuer import Issuers
     from azsandbox.clusters import Clusters
     from azsandbox.git.git_host import GitHost
     from azsandbox.keyvault.vaults import Vaults
@@ -57,6 +58,7 @@ PUBLIC_REGISTRIES = (
 LOG_HOSTS = ("api.loganalytics.io", "api.loganalytics.azure.com")
 GIT_HOSTS = ("github.com", "api.github.com", "raw.githubusercontent.com")
 VAULT_HOSTS = ".vault.azure.net"
+ISSUER_HOSTS = "*.oic.prod-aks.azure.com"
 CLUSTER_HOSTS = ".azmk8s.io"  # <prefix>.hcp.<region>.azmk8s.io, and private clusters' names
 KEEP_ALIVE_SECONDS = 120
 GRACE_SECONDS = 0.5  # what requests under way get when the sandbox stops
@@ -152,6 +154,13 @@ class Host:
         from azsandbox.keyvault import DataPlane
 
         return DataPlane(self.vaults)
+
+    @cached_property
+    def issuers(self) -> Issuers:
+        """The OpenID Connect issuers of managed clusters. Made when first asked for."""
+        from azsandbox.aks.identity.issuer import Issuers
+
+        return Issuers(self.arm)
 
     @cached_property
     def public_registries(self) -> App:
@@ -294,6 +303,9 @@ class Host:
         async def logs(scope: Scope, receive: Receive, send: Send) -> None:
             await self.log_queries(scope, receive, send)
 
+        async def issuers(scope: Scope, receive: Receive, send: Send) -> None:
+            await self.issuers.app(scope, receive, send)
+
         async def public(scope: Scope, receive: Receive, send: Send) -> None:
             await self.public_registries(scope, receive, send)
 
@@ -310,6 +322,8 @@ class Host:
         for name in LOG_HOSTS:
             self.dispatch.serve(name, logs)
         self.dispatch.serve("*.azurecr.io", registry)
+        self.dispatch.serve(ISSUER_HOSTS, issuers)
+        self.entra.directory.federated_credentials.ask(lambda issuer: self.issuers.keys(issuer))
         for name in PUBLIC_REGISTRIES:
             self.dispatch.serve(name, public)
 

@@ -45,6 +45,7 @@ def features_of(arm: Any, stored: Stored) -> set[str]:
 
 async def converge(arm: Any, stored: Stored, client: KubeClient) -> None:
     """Applies what the features ask for and deletes the workloads of features that are off."""
+    from azsandbox.aks.identity import installation as identity
     from azsandbox.aks.policy import installation
     from azsandbox.arm.policy import reports
 
@@ -67,6 +68,7 @@ async def converge(arm: Any, stored: Stored, client: KubeClient) -> None:
         reports.drop(arm, stored.id)
     for manifest in wanted:
         await apply(client, manifest)
+    await identity.converge(client, on, arm.services.tenant_id)
     await _prune(client, on)
     await admin_groups.converge(stored, client)
 

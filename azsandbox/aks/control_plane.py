@@ -43,11 +43,14 @@ def _public_range(stored: Stored) -> str:
 
 async def ensure(arm: Any, stored: Stored) -> Cluster:
     """The cluster's API, running; made if it is new, at the stored version."""
+    from azsandbox.aks.identity import issuer
+
     version = f"v{stored.properties['currentKubernetesVersion']}"
     clusters = arm.services.clusters
     cluster: Cluster = await clusters.create(key(stored), version, host_name(stored), options(stored))
     if cluster.version != version:
         clusters.upgrade(key(stored), version)
+    issuer.attach(arm, cluster)  # it may have been turned on
     return cluster
 
 

@@ -13,6 +13,7 @@ from azsandbox.store import Bucket
 
 COLLECTION = "federated"
 AUDIENCE = "api://AzureADTokenExchange"
+PROPAGATION = 10.0  # seconds that a new credential takes to arrive; Microsoft says a few
 
 Keys = Callable[[], dict[str, Any]]  # gives an issuer's JSON web key set
 
@@ -28,6 +29,7 @@ class FederatedCredential:
     audiences: tuple[str, ...] = (AUDIENCE,)
     description: str | None = None
     id: str = ""
+    known_from: float = 0.0  # seconds of the epoch: when sign-in has heard of it
 
 
 class AssertionRefused(Exception):
@@ -48,12 +50,24 @@ class FederatedCredentials:
     def __init__(self, bucket: Bucket, clock: Clock) -> None:
         self._bucket, self._clock = bucket, clock
         self._issuers: dict[str, Keys] = {}
+        self._finders: list[Callable[[str], dict[str, Any] | None]] = []
 
-    def put(self, credential: FederatedCredential) -> FederatedCredential:
-        """Stores a credential; one of the same application and name is replaced."""
+    def put(self, credential: FederatedCredential, *, seconds: float = 0.0) -> FederatedCredential:
+        """Stores a credential; one of the same application and name is replaced. `seconds` are Azure's until sign-in
+        has heard of it ("Workload identity federation considerations": a few, after it was added)."""
         old = self.get(credential.app_id, credential.name)
+        known_from = self._clock.now().timestamp() + self._clock.scaled(seconds) if seconds else 0.0
+        same = old and (old.issuer, old.subject, old.audiences) == (
+            credential.issuer,
+            credential.subject,
+            credential.audiences,
+        )
         kept = FederatedCredential(
-            **asdict(credential) | {"id": credential.id or (old.id if old else str(uuid.uuid4()))}
+            **asdict(credential)
+            | {
+                "id": credential.id or (old.id if old else str(uuid.uuid4())),
+                "known_from": old.known_from if old and same else known_from,
+            }
         )
         self._bucket.put(COLLECTION, self._key(credential.app_id, credential.name), json.dumps(asdict(kept)).encode())
         return kept
@@ -86,6 +100,10 @@ class FederatedCredentials:
         else:
             self._issuers[issuer] = keys
 
+    def ask(self, find: Callable[[str], dict[str, Any] | None]) -> None:
+        """Has `find` say the key set of an issuer that nobody was entered for; None where it knows none."""
+        self._finders.append(find)
+
     def check(self, app_id: str, assertion: str) -> dict[str, Any]:
         """The claims of an assertion that may stand in for the secret of `app_id`. Raises AssertionRefused."""
         import jwt
@@ -99,7 +117,10 @@ class FederatedCredentials:
         audience = claims.get("aud", "")
         audiences = audience if isinstance(audience, list) else [audience]
         self._match(app_id, issuer, subject, audiences)
-        key = self._signing_key(issuer, head.get("kid"))
+        keys = self._keys(issuer)
+        if keys is None:
+            raise AssertionRefused(50166, "Request to External OIDC endpoint failed.")
+        key = self._signing_key(keys, head.get("kid"))
         now = self._clock.now().timestamp()
         if key is None:
             raise AssertionRefused(
@@ -128,17 +149,21 @@ class FederatedCredentials:
     # --- inside
 
     def _match(self, app_id: str, issuer: str, subject: str, audiences: list[str]) -> None:
-        credentials = self.of(app_id)
+        known, pending = self._known(app_id)
         advice = (
             "Check your federated identity credential Subject, Audience and Issuer against the presented assertion."
         )
         link = "https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
-        if not credentials:
+        if any((c.issuer, c.subject) == (issuer, subject) for c in pending):
+            text = "No matching federated identity record found for presented assertion."
+            said = f"Assertion Issuer: '{issuer}'. Assertion Subject: '{subject}'. Assertion Audience: '{', '.join(audiences)}'."
+            raise AssertionRefused(70021, f"{text} {said} {link}")
+        if not known and not pending:
             raise AssertionRefused(
                 70025,
                 f"The client '{app_id}' has no configured federated identity credentials.",
             )
-        by_issuer = [c for c in credentials if c.issuer == issuer]
+        by_issuer = [c for c in known if c.issuer == issuer]
         if not by_issuer:
             raise AssertionRefused(
                 700211,
@@ -157,13 +182,23 @@ class FederatedCredentials:
                 f"'{', '.join(audiences)}'. {advice} {link}",
             )
 
-    def _signing_key(self, issuer: str, kid: str | None) -> Any:
+    def _known(self, app_id: str) -> tuple[list[FederatedCredential], list[FederatedCredential]]:
+        """The credentials that sign-in has heard of, and those that it has not yet."""
+        now = self._clock.now().timestamp()
+        found = self.of(app_id)
+        return [c for c in found if c.known_from <= now], [c for c in found if c.known_from > now]
+
+    def _keys(self, issuer: str) -> dict[str, Any] | None:
+        entered = self._issuers.get(issuer)
+        if entered is not None:
+            return entered()
+        return next((keys for find in self._finders if (keys := find(issuer)) is not None), None)
+
+    @staticmethod
+    def _signing_key(keys: dict[str, Any], kid: str | None) -> Any:
         import jwt
 
-        keys = self._issuers.get(issuer)
-        if keys is None:
-            return None
-        for key in keys()["keys"]:
+        for key in keys["keys"]:
             if kid is None or key.get("kid") == kid:
                 return jwt.PyJWK(key, algorithm=key.get("alg", "RS256")).key
         return None

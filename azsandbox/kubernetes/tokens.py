@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from azsandbox.kubernetes.server import ApiServer
+    from azsandbox.store import Bucket
 
 ISSUER = "https://kubernetes.default.svc"
 _COLLECTION, _KEY = "server/keys", "service-account"
 _EXTRA = "authentication.kubernetes.io/"
+_LEGACY = "kubernetes/serviceaccount"  # the issuer of tokens in Secrets
 
 
 class ServiceAccountTokens:
@@ -30,7 +32,8 @@ class ServiceAccountTokens:
 
     def __init__(self, server: ApiServer, issuer: str = ISSUER) -> None:
         self.server, self.issuer = server, issuer
-        self.audiences = [issuer]
+        self.issuers, self.audiences = [issuer], [issuer]
+        self.jwks_uri = ""
         self._private: RSAPrivateKey | None = None
         self._verified: dict[str, Any] = {}  # tokens whose signature was good, with their claims
 
@@ -38,30 +41,18 @@ class ServiceAccountTokens:
     def key(self) -> RSAPrivateKey:
         """The signing key, made when first needed."""
         if self._private is None:
-            from cryptography.hazmat.primitives import serialization
-            from cryptography.hazmat.primitives.asymmetric import rsa
-
-            bucket = self.server.registry.bucket
-            record = bucket.get(_COLLECTION, _KEY)
-            if record is None:
-                made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-                pem = made.private_bytes(
-                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-                )
-                record = bucket.create(_COLLECTION, _KEY, pem)
-            loaded = serialization.load_pem_private_key(record.value, None)
-            assert isinstance(loaded, rsa.RSAPrivateKey)
-            self._private = loaded
+            self._private = signing_key(self.server.registry.bucket)
         return self._private
 
     @property
     def key_id(self) -> str:
-        from cryptography.hazmat.primitives import serialization
+        return key_id(self.key)
 
-        der = self.key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
+    def issue_as(self, issuer: str, jwks_uri: str) -> None:
+        """Issues tokens of a public issuer from now on; those of the issuers before stay good."""
+        if issuer not in self.issuers:
+            self.issuers = self.audiences = [issuer, *self.issuers]
+        self.issuer, self.jwks_uri = issuer, jwks_uri
 
     def issue(
         self,
@@ -103,7 +94,7 @@ class ServiceAccountTokens:
 
         metadata = account["metadata"]
         claims = {
-            "iss": "kubernetes/serviceaccount",
+            "iss": _LEGACY,
             "kubernetes.io/serviceaccount/namespace": metadata["namespace"],
             "kubernetes.io/serviceaccount/secret.name": secret["metadata"]["name"],
             "kubernetes.io/serviceaccount/service-account.name": metadata["name"],
@@ -134,7 +125,7 @@ class ServiceAccountTokens:
             issuer = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))).get("iss")
         except (ValueError, AttributeError):
             return None
-        if issuer not in (self.issuer, "kubernetes/serviceaccount"):
+        if issuer not in (*self.issuers, _LEGACY):
             return None
         import jwt
 
@@ -148,7 +139,7 @@ class ServiceAccountTokens:
         claims = self.claims_of(token)
         if claims is None:
             return None
-        if claims["iss"] != self.issuer:
+        if claims["iss"] == _LEGACY:
             return self._legacy_user(claims, token)
         if not set(claims.get("aud") or ()) & set(audiences or self.audiences):
             return None
@@ -187,20 +178,50 @@ class ServiceAccountTokens:
     def openid_configuration(self) -> Object:
         return {
             "issuer": self.issuer,
-            "jwks_uri": f"https://{self.server.address}/openid/v1/jwks",
+            "jwks_uri": self.jwks_uri or f"https://{self.server.address}/openid/v1/jwks",
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
         }
 
     def jwks(self) -> Object:
-        numbers = self.key.public_key().public_numbers()
+        return key_set(self.key)
 
-        def number(value: int) -> str:
-            return base64.urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8, "big")).decode().rstrip("=")
 
-        key = {"use": "sig", "kty": "RSA", "kid": self.key_id, "alg": "RS256"}
-        return {"keys": [{**key, "n": number(numbers.n), "e": number(numbers.e)}]}
+def signing_key(bucket: Bucket) -> RSAPrivateKey:
+    """The key that signs the tokens of the cluster whose state is in `bucket`, made when first needed."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    record = bucket.get(_COLLECTION, _KEY)
+    if record is None:
+        made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = made.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        record = bucket.create(_COLLECTION, _KEY, pem)
+    loaded = serialization.load_pem_private_key(record.value, None)
+    assert isinstance(loaded, rsa.RSAPrivateKey)
+    return loaded
+
+
+def key_id(key: RSAPrivateKey) -> str:
+    """The id of a signing key, as tokens and the key set name it."""
+    from cryptography.hazmat.primitives import serialization
+
+    der = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
+
+
+def key_set(key: RSAPrivateKey) -> Object:
+    """The public half of a signing key as a JSON web key set."""
+    numbers = key.public_key().public_numbers()
+
+    def number(value: int) -> str:
+        return base64.urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8, "big")).decode().rstrip("=")
+
+    head = {"use": "sig", "kty": "RSA", "kid": key_id(key), "alg": "RS256"}
+    return {"keys": [{**head, "n": number(numbers.n), "e": number(numbers.e)}]}
 
 
 def _user(namespace: str, name: str, uid: str, extra: dict[str, tuple[str, ...]]) -> User:

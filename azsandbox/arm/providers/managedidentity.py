@@ -16,6 +16,7 @@ from azsandbox.arm.provider import NameRule, Provider, action
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored
 from azsandbox.entra import FederatedCredential
+from azsandbox.entra.federation import PROPAGATION
 
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
@@ -176,7 +177,8 @@ class FederatedCredentials(ResourceType):
                     found["issuer"],
                     found["subject"],
                     tuple(found["audiences"]),
-                )
+                ),
+                seconds=PROPAGATION,
             )
 
     async def remove(self, arm: Arm, stored: Stored) -> None:

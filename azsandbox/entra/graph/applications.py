@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-from azsandbox.entra.federation import FederatedCredential
+from azsandbox.entra.federation import PROPAGATION, FederatedCredential
 from azsandbox.entra.graph.graph import ROOT, Call, GraphError, not_found, unsupported
 from azsandbox.entra.web import Answer
 
@@ -37,7 +37,7 @@ def federated(call: Call, stored: dict[str, Any], rest: list[str]) -> Answer:
         return Answer(200, {"@odata.context": context, "value": [_shown(c) for c in credentials.of(app_id)]})
     if not rest and call.method == "POST":
         call.writes()
-        made = credentials.put(_read(call, app_id, call.body()))
+        made = credentials.put(_read(call, app_id, call.body()), seconds=PROPAGATION)
         return Answer(201, {"@odata.context": f"{context}/$entity", **_shown(made)})
     if len(rest) != 1:
         raise unsupported(f"{call.method} …/federatedIdentityCredentials/{'/'.join(rest)}")
@@ -49,7 +49,7 @@ def federated(call: Call, stored: dict[str, Any], rest: list[str]) -> Answer:
         return Answer(200, {"@odata.context": f"{context}/$entity", **_shown(found)})
     call.writes()
     if call.method == "PATCH":
-        credentials.put(_read(call, app_id, _shown(found) | call.body(), old=found))
+        credentials.put(_read(call, app_id, _shown(found) | call.body(), old=found), seconds=PROPAGATION)
         return Answer(204)
     if call.method == "DELETE":
         credentials.delete(app_id, found.name)

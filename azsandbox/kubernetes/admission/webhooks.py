@@ -209,7 +209,9 @@ class MutatingWebhooks(_Webhooks):
             patch = (response or {}).get("patch")
             if not patch or attrs.obj is None:
                 continue
-            changed = apply_json_patch(attrs.obj, orjson.loads(base64.b64decode(patch)))
+            changed = dict(
+                apply_json_patch(attrs.obj, orjson.loads(base64.b64decode(patch)))
+            )  # it may be the same object
             attrs.obj.clear()
             attrs.obj.update(changed)
             self._default(attrs)

@@ -49,6 +49,8 @@ class ContainerService(Provider):
     def prepare(self, arm: Any) -> None:
         """Adds the types of the node resource group, and to every cluster Entra's access and the registries' images."""
         from azsandbox.aks import access
+        from azsandbox.aks.identity import issuer
+        from azsandbox.aks.identity import processes as identity
         from azsandbox.aks.policy import processes
 
         node_resources.add(arm)
@@ -57,6 +59,8 @@ class ContainerService(Provider):
             clusters.configure.append(lambda cluster: access.attach(arm, cluster))
             clusters.configure.append(lambda cluster: _attach_images(arm, cluster))
             clusters.configure.append(lambda cluster: processes.attach(arm, cluster))
+            clusters.configure.append(lambda cluster: issuer.attach(arm, cluster))
+            clusters.configure.append(lambda cluster: identity.attach(arm, cluster))
 
     async def run(self, arm: Any) -> None:
         """The cluster autoscaler, for all clusters that have it on."""
