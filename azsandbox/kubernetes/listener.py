@@ -185,6 +185,7 @@ class Socket:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.protocols: list[str] = list(scope.get("subprotocols") or [])
         self._receive, self._send = receive, send
+        self._client_reads = scope.get("client_reads")
         self.accepted = False
         self.closed = False
 
@@ -192,6 +193,11 @@ class Socket:
         """Opens it with one of the sub-protocols that the client offered."""
         await self._send({"type": "websocket.accept", "subprotocol": protocol or None})
         self.accepted = True
+
+    async def reads(self) -> None:
+        """Returns when the client reads what is sent, as far as the listener can tell."""
+        if self._client_reads:
+            await self._client_reads()
 
     async def receive(self) -> bytes | None:
         """The next message; None when the client has gone."""

@@ -9,6 +9,7 @@ import ssl
 from typing import Any
 
 import uvicorn
+import wsproto.events
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
@@ -43,11 +44,32 @@ class _Http(HttpToolsProtocol):
 
 
 class _WebSocket(WSProtocol):
-    """WebSockets that tell it too."""
+    """WebSockets that tell it too, and whether the client has begun to read."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._heard = asyncio.Event()
 
     async def run_asgi(self) -> None:
         self.scope["client_certificate"] = certificate_user(self.transport)  # type: ignore[typeddict-unknown-key]
+        self.scope["client_reads"] = self._client_reads  # type: ignore[typeddict-unknown-key]
         await super().run_asgi()
+
+    async def _client_reads(self) -> None:
+        """Returns when the client has answered a ping, has sent anything else, or is gone."""
+        if not (self._heard.is_set() or self.close_sent or self.transport.is_closing()):
+            self.transport.write(self.conn.send(wsproto.events.Ping()))
+            await self._heard.wait()
+
+    def data_received(self, data: bytes) -> None:
+        opened = self.handshake_complete
+        super().data_received(data)
+        if opened:
+            self._heard.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._heard.set()
 
 
 class _Server(uvicorn.Server):

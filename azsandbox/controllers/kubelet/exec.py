@@ -26,6 +26,8 @@ STDOUT, STDERR, STATUS = 1, 2, 3
 CANNOT_RUN, NOT_FOUND = 126, 1
 END_OF_INPUT = b"\xff\x00"  # v5: the client closes its standard input
 DRAIN_SECONDS = 0.3
+READS_SECONDS = 1.0  # how long a client may take to answer the ping
+STREAMS_SECONDS = 0.05  # what a client that reads takes to make its streams, and less than a process takes to start
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -36,6 +38,9 @@ class Socket(Protocol):
 
     async def accept(self, protocol: str) -> None:
         """Opens it with one of the sub-protocols offered."""
+
+    async def reads(self) -> None:
+        """Returns when the client reads what is sent."""
 
     async def send(self, data: bytes) -> None:
         """Sends one message."""
@@ -212,6 +217,7 @@ async def answer(
     socket: Socket = request.socket
     offered = list(socket.protocols)
     await socket.accept(next((p for p in PROTOCOLS if p in offered), offered[0] if offered else ""))
+    await _streams_are_made(socket)
     if request.subresource == "exec":
         code, output, problems = run(pod, container, request.query.get("command", []), references)
         if output:
@@ -223,6 +229,19 @@ async def answer(
     await socket.send(bytes([STATUS]) + orjson.dumps(status_of(code)))
     if request.flag("stdin"):
         await _drain(socket)
+
+
+async def _streams_are_made(socket: Socket) -> None:
+    """Waits as long as a real container takes at least to say its first word.
+
+    A client of client-go before 1.34 begins to read while it still makes its streams, and throws away what comes for
+    one that is not there yet ("Unknown stream id 1, discarding message"; client-go, tools/remotecommand/websocket.go).
+    On a real cluster the API server answers the handshake before it asks the kubelet, and a process has yet to start.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READS_SECONDS):
+            await socket.reads()
+    await asyncio.sleep(STREAMS_SECONDS)
 
 
 async def _attach(
