@@ -34,6 +34,12 @@ DEFAULT_VERSION = "v1.35.4"
 _SECRETS, _ADMIN = "server/keys", "admin-token"
 
 
+def forget_admin_token(bucket: Bucket) -> None:
+    """Has the cluster of a bucket make another administrator's token when it starts next."""
+    if bucket.get(_SECRETS, _ADMIN):
+        bucket.delete(_SECRETS, _ADMIN)
+
+
 class Cluster:
     """One cluster. `start` makes it answer on a loopback port; `stop` ends that and its controllers."""
 
@@ -67,9 +73,9 @@ class Cluster:
         """Objects of a kind as its controllers' watches have them; none while they do not run."""
         return self._informers.of(api_version, resource).list() if self._informers is not None else []
 
-    def add(self, controller: type[Controller], **options: Any) -> None:
-        """One more controller, and options for it; before the cluster starts."""
-        self._controllers = [*self._controllers, controller]
+    def add(self, *controllers: type[Controller], **options: Any) -> None:
+        """More controllers, and options for all; before the cluster starts."""
+        self._controllers = [*self._controllers, *controllers]
         self._options = {**self._options, **options}
 
     @property

@@ -13,7 +13,7 @@ import orjson
 
 from azsandbox.certificates import Authority
 from azsandbox.clock import Clock
-from azsandbox.store import Store
+from azsandbox.store import Bucket, Store
 
 if TYPE_CHECKING:
     from azsandbox.cluster import Cluster
@@ -100,7 +100,7 @@ class Clusters:
         names = [name for name in ("127.0.0.1", "localhost", record["fqdn"]) if name]
         cluster = Cluster(
             cluster_id,
-            self._host.state.bucket(f"cluster/{cluster_id}"),
+            self._bucket_of(cluster_id),
             record["version"],
             all_controllers() if self.controllers is None else self.controllers,
             {
@@ -130,6 +130,15 @@ class Clusters:
             record = self._record(cluster_id)
             if record is not None:
                 self._save(cluster_id, {**record, "runs": False})
+
+    async def rotate(self, cluster_id: str) -> None:
+        """Starts a cluster anew with another authority and another administrator's token. KeyError if it is not there."""
+        from azsandbox.cluster import forget_admin_token
+
+        await self.stop(cluster_id)
+        self.authority(cluster_id).renew()
+        forget_admin_token(self._bucket_of(cluster_id))
+        await self.start(cluster_id)
 
     async def delete(self, cluster_id: str) -> None:
         """Stops a cluster and forgets its state."""
@@ -203,6 +212,9 @@ class Clusters:
         return None
 
     # --- inside
+
+    def _bucket_of(self, cluster_id: str) -> Bucket:
+        return self._host.state.bucket(f"cluster/{cluster_id}")
 
     def _record(self, cluster_id: str) -> dict[str, Any] | None:
         found = self._bucket.get(_COLLECTION, cluster_id)

@@ -153,7 +153,7 @@ class Watch:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._bucket._watches.get(self.collection, set()).discard(self)
+        self._bucket.forget(self)
         self._ready.set()
 
 
@@ -256,9 +256,7 @@ class Bucket:
 
     def clear(self) -> None:
         """Forgets everything in the bucket, history included. Watches end."""
-        for watches in self._watches.values():
-            for watch in list(watches):
-                watch.close()
+        self.end_watches()
         self._collections.clear()
         self._history.clear()
         self.revision += 1
@@ -278,6 +276,10 @@ class Bucket:
         self._store.connection.execute("UPDATE buckets SET revision = ? WHERE name = ?", (self.revision, self.name))
         return self.revision
 
+    def atomic(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """Writes inside reach the disk together or not at all, those to other buckets of the store included."""
+        return self._store.atomic()
+
     # --- watching
 
     def watch(self, collection: str, prefix: str = "", since: int | None = None) -> Watch:
@@ -296,6 +298,16 @@ class Bucket:
                 watch.push(event)
         self._watches.setdefault(collection, set()).add(watch)
         return watch
+
+    def end_watches(self) -> None:
+        """Closes all watches."""
+        for watches in list(self._watches.values()):
+            for watch in list(watches):
+                watch.close()
+
+    def forget(self, watch: Watch) -> None:
+        """Sends a watch, which is closed, nothing more."""
+        self._watches.get(watch.collection, set()).discard(watch)
 
     # --- inside
 

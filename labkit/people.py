@@ -147,10 +147,10 @@ class Directory:
     """Groups of Entra ID, by Microsoft Graph, as whoever runs the notebook."""
 
     def __init__(self, credential: Any = None, endpoint: str = GRAPH) -> None:
-        from labkit.readers import _pipeline
+        from labkit.readers import pipeline
 
         self._endpoint = endpoint
-        self._client = _pipeline(credential, endpoint, f"{GRAPH}/.default")
+        self._client = pipeline(credential, endpoint, f"{GRAPH}/.default")
 
     def find(self, name: str) -> Group | None:
         """The group of that display name, or None."""
@@ -182,9 +182,9 @@ class Directory:
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         from azure.core.rest import HttpRequest
 
-        from labkit.readers import _asked
+        from labkit.readers import asked
 
-        return _asked(self._client, HttpRequest(method, f"{self._endpoint}{path}", json=body))
+        return asked(self._client, HttpRequest(method, f"{self._endpoint}{path}", json=body))
 
 
 def person(lab: Lab, role: str) -> Person:

@@ -49,7 +49,7 @@ class Logs(Protocol):
         """The rows of the first table that the query answers. Raises ReadError."""
 
 
-def _pipeline(credential: Any, endpoint: str, scope: str) -> Any:
+def pipeline(credential: Any, endpoint: str, scope: str) -> Any:
     """The SDK's own pipeline, with its retries and its sign-in for `scope`."""
     from azure.core import PipelineClient
     from azure.core.pipeline import policies
@@ -69,7 +69,7 @@ def _pipeline(credential: Any, endpoint: str, scope: str) -> Any:
     return client
 
 
-def _asked(client: Any, request: Any) -> dict[str, Any]:
+def asked(client: Any, request: Any) -> dict[str, Any]:
     """What `request` is answered. Raises ReadError with the service's own refusal."""
     from azure.core.exceptions import AzureError, ClientAuthenticationError
 
@@ -93,7 +93,7 @@ class ArmReader:
 
     def __init__(self, credential: Any = None, endpoint: str = ARM_ENDPOINT) -> None:
         self._endpoint = endpoint
-        self._client = _pipeline(credential, endpoint, ARM_SCOPE)
+        self._client = pipeline(credential, endpoint, ARM_SCOPE)
 
     def get(self, path: str, api_version: str) -> dict[str, Any]:
         """The object at `path` (a resource id, or a path below the endpoint)."""
@@ -127,7 +127,7 @@ class ArmReader:
     def _ask(self, url: str, method: str = "GET") -> dict[str, Any]:
         from azure.core.rest import HttpRequest
 
-        return _asked(self._client, HttpRequest(method, url))
+        return asked(self._client, HttpRequest(method, url))
 
 
 class LogsReader:
@@ -135,7 +135,7 @@ class LogsReader:
 
     def __init__(self, credential: Any = None, endpoint: str = LOGS_ENDPOINT) -> None:
         self._endpoint = endpoint
-        self._client = _pipeline(credential, endpoint, LOGS_SCOPE)
+        self._client = pipeline(credential, endpoint, LOGS_SCOPE)
 
     def query(self, workspace: str, text: str) -> list[list[Any]]:
         """The rows of the first table that `text`, in KQL, answers; `workspace` is its customerId.
@@ -145,7 +145,7 @@ class LogsReader:
         from azure.core.rest import HttpRequest
 
         url = f"{self._endpoint}/v1/workspaces/{workspace}/query"
-        answer = _asked(self._client, HttpRequest("POST", url, json={"query": text}))
+        answer = asked(self._client, HttpRequest("POST", url, json={"query": text}))
         tables = answer.get("tables") or [{}]
         return list(tables[0].get("rows") or [])
 

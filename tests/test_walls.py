@@ -66,6 +66,37 @@ def test_what_lives_in_a_cluster_is_a_client_of_its_api(package: str) -> None:
     assert _importing(_modules(package), *INSIDE) == []
 
 
+# what others give a leading underscore without meaning it as private: named tuples, types of zlib and hashlib, IPython
+OPEN = {"_replace", "_asdict", "_Compress", "_Decompress", "_Hash", "_showtraceback", "_render_traceback_"}
+
+
+def _private_names_of_others(file: Path) -> Iterator[str]:
+    """Reaches of a module into what begins with an underscore and is nowhere its own."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    own = set(OPEN)
+    for node in nodes:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            own.add(node.name)
+        elif isinstance(node, ast.Name):
+            own.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            own.add(node.attr)
+    for node in nodes:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        if isinstance(node, ast.Attribute) and node.attr not in own:
+            names = [node.attr]
+        yield from (
+            f"{file.relative_to(ROOT)}:{node.lineno}: {name}"
+            for name in names
+            if name.startswith("_") and not name.startswith("__")
+        )
+
+
+def test_no_module_reaches_into_what_is_private_to_another() -> None:
+    files = [*_modules("azsandbox"), *_modules("labkit")]
+    assert [reach for file in files for reach in _private_names_of_others(file)] == []
+
+
 def test_no_module_is_too_long() -> None:
     lengths = {
         str(file.relative_to(ROOT)): len(file.read_text().splitlines())

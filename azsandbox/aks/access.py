@@ -145,7 +145,7 @@ def _is_guid(text: str) -> bool:
 
 def attach(arm: Any, cluster: Cluster) -> None:
     """Gives the API server of a managed cluster Entra's tokens and Azure's roles."""
-    id_ = str(cluster._options.get("resource_id") or "")
+    id_ = str(cluster.options.get("resource_id") or "")
     if not id_:
         return
     access = ClusterAccess(arm, cluster, id_)

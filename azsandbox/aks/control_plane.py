@@ -80,10 +80,4 @@ async def delete(arm: Any, stored: Stored) -> None:
 
 async def rotate(arm: Any, stored: Stored) -> None:
     """New certificates, of a new authority, and a new administrator's token; kubeconfigs from before no longer work."""
-    clusters = arm.services.clusters
-    await clusters.stop(key(stored))
-    clusters.authority(key(stored)).renew()
-    bucket = clusters._host.state.bucket(f"cluster/{key(stored)}")
-    if bucket.get("server/keys", "admin-token"):
-        bucket.delete("server/keys", "admin-token")
-    await clusters.start(key(stored))
+    await arm.services.clusters.rotate(key(stored))

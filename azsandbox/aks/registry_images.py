@@ -186,10 +186,10 @@ def _unpacked(image: str, registry: Registry, repository: str, stored: Stored, p
 
 def attach(arm: Any, cluster: Cluster) -> None:
     """Gives the kubelets of a managed cluster the sandbox's registries, and Flux the kubelets' identity for them."""
-    id_ = str(cluster._options.get("resource_id") or "")
+    id_ = str(cluster.options.get("resource_id") or "")
     if id_:
-        images = cluster._options["images"] = RegistryImages(arm, id_)
-        cluster._options["flux"].identity = images.client_id
-        cluster._options["act"] = CanIPull(images)
+        images = RegistryImages(arm, id_)
+        cluster.options["flux"].identity = images.client_id
+        cluster.add(images=images, act=CanIPull(images))
         if arm.services.clock.speed == "fast":
-            cluster._options["pull_pace"] = FAST_PACE
+            cluster.add(pull_pace=FAST_PACE)

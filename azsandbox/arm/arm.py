@@ -71,7 +71,7 @@ class Arm:
 
     def atomic(self) -> AbstractContextManager[Any]:
         """Writes inside reach the disk together or not at all."""
-        return self.services.store._store.atomic()
+        return self.services.store.atomic()
 
     async def start(self) -> None:
         """Resumes the operations in progress and takes up new ones."""

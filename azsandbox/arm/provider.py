@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from azsandbox.arm import errors
 from azsandbox.clock import Clock
-from azsandbox.store import Bucket
+from azsandbox.store import Bucket, Store
 
 if TYPE_CHECKING:
     from azsandbox.arm.access import Access
@@ -61,7 +61,9 @@ class Services(Protocol):
     """What the process host gives to Resource Manager and its providers."""
 
     @property
-    def store(self) -> Bucket: ...  # bucket "arm"
+    def state(self) -> Store: ...
+    @property
+    def store(self) -> Bucket: ...  # bucket "arm" of it
     @property
     def clock(self) -> Clock: ...
     @property

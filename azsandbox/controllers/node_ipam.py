@@ -28,6 +28,7 @@ class NodeIpam(Controller):
         super().__init__(client, informers, **options)
         self.network = ipaddress.ip_network(options.get("pod_cidr") or "10.244.0.0/16")
         self.mask = int(options.get("node_mask") or 24)
+        self._given: dict[str, str] = {}  # the ranges of nodes, those that the watch has yet to tell of included
         self.recorder = EventRecorder(self.client, "cidrAllocator")
         self.nodes = self.follow(informers.of("v1", "nodes"))
 
@@ -54,10 +55,10 @@ class NodeIpam(Controller):
     def _note(self, node: Object) -> None:
         cidr = (node.get("spec") or {}).get("podCIDR")
         if cidr:
-            self._given = {**getattr(self, "_given", {}), node["metadata"]["name"]: cidr}
+            self._given[node["metadata"]["name"]] = cidr
 
     def _free(self) -> str:
-        given: dict[str, str] = {k: v for k, v in getattr(self, "_given", {}).items() if self.nodes.get(k)}
+        given = {name: cidr for name, cidr in self._given.items() if self.nodes.get(name)}
         taken = set(given.values())
         taken |= {str((node.get("spec") or {}).get("podCIDR")) for node in self.nodes.list()}
         return next((str(c) for c in self.network.subnets(new_prefix=self.mask) if str(c) not in taken), "")

@@ -317,7 +317,7 @@ class Directory:
     def _seed(self) -> None:
         """Fills a new directory. Ids of people and groups follow from the tenant's, so a reset brings back the same."""
         described = facts.personas()
-        with self._bucket._store.atomic():
+        with self._bucket.atomic():
             groups = {}
             for group in described["groups"]:
                 object_id = self.seeded_id("group", group["name"])

@@ -208,9 +208,7 @@ class ApiServer:
     async def stop(self) -> None:
         """Ends watches; requests that come later are still answered."""
         self.stopping.set()
-        for watches in list(self.registry.bucket._watches.values()):
-            for events in list(watches):
-                events.close()
+        self.registry.bucket.end_watches()
 
     # --- reading for admission and sub-resources
 

@@ -90,7 +90,7 @@ class Judge:
         if self._within_count(name):
             found = self.scope.current[self._within_count(name)]
             rest = name[len(self._within_count(name)) :].lstrip(".")
-            values = fields._walk(found, fields._parts(rest)) if rest else [found]
+            values = fields.within(found, rest) if rest else [found]
         else:
             values = fields.values(name, self.resource)
         if fields.is_collection(name):

@@ -56,13 +56,18 @@ def values(name: str, resource: Document) -> list[Any]:
         tag = found["dot"] or found["quoted"] or found["bare"]
         return [_get(resource.get("tags") or {}, tag)]
     if "/" not in name:
-        return _walk(resource, _parts(name))
+        return within(resource, name)
     rest = _below(name, str(resource.get("type") or ""))
     if rest is None:
         return [MISSING]
     parts = _parts(rest.replace("/", "."))
     start = resource if parts[0].lower() in OUTSIDE else resource.get("properties") or {}
     return _walk(start, parts)
+
+
+def within(value: Any, path: str) -> list[Any]:
+    """What stands at a path below a value, such as `ports[*].number`; MISSING for what is not there."""
+    return _walk(value, _parts(path))
 
 
 def is_collection(name: str) -> bool:

@@ -17,8 +17,7 @@ COLLECTION = "cluster-reports"
 
 def bucket(arm: Arm) -> Bucket:
     """Where states of compliance are kept, apart from the resources: they change without anybody's request."""
-    found: Bucket = arm.services.store._store.bucket("policy")
-    return found
+    return arm.services.state.bucket("policy")
 
 
 def put(arm: Arm, cluster: str, rows: list[Document]) -> None:

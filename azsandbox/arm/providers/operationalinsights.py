@@ -52,7 +52,7 @@ class OperationalInsights(Provider):
             from azsandbox.loganalytics.ingestion import Ingestion
             from azsandbox.loganalytics.rows import Rows
 
-            rows = Rows(arm.services.store._store)
+            rows = Rows(arm.services.state)
             latency = float(read("control-plane-logs")["latencySeconds"])
             self._ingestion = Ingestion(rows, arm.services.clock, latency)
             self._ingestion.expire(_kept_days(arm))

@@ -11,7 +11,7 @@ import pytest
 
 from azsandbox.arm import Arm
 from azsandbox.clock import Clock
-from azsandbox.store import Bucket, Store
+from azsandbox.store import Store
 
 SUBSCRIPTION = "5a9d3c1e-7f42-4c1b-9d57-0e6b5f2a1c34"
 TENANT = "b7f1c0de-52c4-4b0e-8a7d-3f1d2c6e9a10"
@@ -66,7 +66,7 @@ class Entra:
 
 class Services:
     def __init__(self, store: Store, clock: Clock) -> None:
-        self.store: Bucket = store.bucket("arm")
+        self.state, self.store = store, store.bucket("arm")
         self.clock, self.entra, self.clusters = clock, Entra(), None
         self.tenant_id, self.subscription_id, self.owner_ids = TENANT, SUBSCRIPTION, (LEARNER,)
 
