@@ -63,7 +63,10 @@ def problem(condition: str) -> str:
 
 def _read(condition: str, action: str, attributes: Attributes) -> bool:
     parser = _Parser(condition, action, attributes)
-    result = parser.either()
+    try:
+        result = parser.either()
+    except RecursionError:
+        raise _Unreadable("it is nested too deeply") from None
     parser.end()
     return result
 

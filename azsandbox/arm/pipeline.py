@@ -6,7 +6,6 @@ resource group → locks → the type's handler. Each stage refuses with Azure's
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import urllib.parse
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from azsandbox import json_bodies
 from azsandbox.arm import errors, ids, polling, routing
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.errors import ArmError
@@ -165,16 +165,12 @@ def parse_body(body: bytes) -> Any:
     """The JSON of a body; None for an empty one. Unquoted keys, which az's deployments send, are accepted."""
     if not body.strip():
         return None
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass
     text = body.decode("utf-8-sig", "replace")
     try:
-        return json.loads(text)
+        return json_bodies.parse(text)
     except ValueError as first:
         try:
-            return json.loads(re.sub(r"([{,]\s*)([A-Za-z_$][\w$]*)(\s*:)", r'\1"\2"\3', text))
+            return json_bodies.parse(re.sub(r"([{,]\s*)([A-Za-z_$][\w$]*)(\s*:)", r'\1"\2"\3', text))
         except ValueError:
             message = (
                 "The request content was invalid and could not be deserialized: "

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
+from azsandbox import json_bodies
 from azsandbox.registry import errors, manifest_endpoints
 from azsandbox.registry.call import Call
 from azsandbox.registry.content import LOCKS, Stored, Tag
@@ -33,8 +32,8 @@ def _ordered(call: Call, entries: Sequence[Any]) -> list[Any]:
 async def _locks(call: Call) -> dict[str, bool]:
     """The locks in the body of a PATCH. Raises RegistryError."""
     try:
-        body = orjson.loads(await call.request.body())
-    except orjson.JSONDecodeError:
+        body = json_bodies.parse(await call.request.body())
+    except ValueError:
         body = None
     if not isinstance(body, dict):
         raise errors.RegistryError(400, "UNSUPPORTED", "the body is not a JSON object")

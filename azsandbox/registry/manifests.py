@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+from azsandbox import json_bodies
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -61,8 +61,8 @@ def is_foreign(descriptor: dict[str, Any]) -> bool:
 def parse(media_type: str, content: bytes) -> Manifest:
     """The manifest in `content`; `media_type` is that of the request, "" for none. Raises Invalid."""
     try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        body = json_bodies.parse(content)
+    except ValueError as error:
         raise Invalid(f"the manifest is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise Invalid("the manifest is not a JSON object")

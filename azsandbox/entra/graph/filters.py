@@ -33,7 +33,10 @@ def parse(text: str, known: set[str]) -> Predicate:
 
     Raises QueryError.
     """
-    return _Parser(text, known).whole()
+    try:
+        return _Parser(text, known).whole()
+    except RecursionError:
+        raise QueryError("Invalid filter clause: Syntax error: the clause is nested too deeply.") from None
 
 
 class _Parser:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from azsandbox import json_bodies
 from azsandbox.entra.directory import DirectoryError
 from azsandbox.entra.graph.filters import QueryError
 from azsandbox.entra.tokens import Identity, TokenError
@@ -55,7 +55,7 @@ class Call:
     def body(self) -> dict[str, Any]:
         """The JSON object that was sent. Raises GraphError."""
         try:
-            found = json.loads(self.request.body or b"{}")
+            found = json_bodies.parse(self.request.body or b"{}")
         except ValueError:
             raise GraphError(
                 400,

@@ -13,6 +13,7 @@ from azsandbox.flux.source.ignore import FILE, Rule, read_rules
 
 # Modes in an archive, whatever they were (fluxcd/pkg/artifact/storage)
 _FILE, _EXECUTABLE, _FOLDER = 0o600, 0o700, 0o750
+MOST_UNPACKED = 512 * 1024 * 1024  # bytes; half of the memory that the release gives source-controller
 _BLOCK, _LONGEST_NAME = 512, 100  # bytes, of the format (ustar)
 
 
@@ -133,11 +134,19 @@ def gzipped(data: bytes) -> bytes:
 
 
 def unarchived(data: bytes) -> Tree:
-    """The tree of a .tar.gz. Raises tarfile.TarError for what is none or leads out of it."""
-    tree = Tree()
+    """The tree of a .tar.gz. Raises tarfile.TarError for what is none, leads out of it, or is too large.
+
+    The words are those of fluxcd/pkg/tar. source-controller itself sets no limit, and is ended by its memory's.
+    """
+    tree, size = Tree(), 0
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as source:
             for member in source:
+                size += member.size
+                if size > MOST_UNPACKED:
+                    raise tarfile.ReadError(
+                        f'tar "{member.name}" is bigger than max archive size of {MOST_UNPACKED} bytes'
+                    )
                 name = posixpath.normpath(member.name)
                 if name.startswith(("/", "../")) or name == "..":
                     raise tarfile.ReadError(f"tar file entry {member.name} contained unsafe name")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from azsandbox import json_bodies
 from azsandbox.git.accounts import Account, Permission, at_least
 from azsandbox.git.credentials import Viewer
 from azsandbox.git.repositories import Settings
@@ -85,7 +86,7 @@ class Call:
         """The body, a JSON object. `types` says what its fields may be, as `string` or `object|null`; others are
         ignored, as GitHub ignores them. Raises ApiError."""
         try:
-            found = json.loads(self.raw or b"{}")
+            found = json_bodies.parse(self.raw or b"{}")
         except ValueError:
             raise ApiError(400, "Problems parsing JSON") from None
         if not isinstance(found, dict):

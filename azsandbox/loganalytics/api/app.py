@@ -8,6 +8,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from azsandbox import json_bodies
 from azsandbox.dispatch import LOOPBACK, Receive, Scope, Send, host_name
 from azsandbox.loganalytics.api import errors
 from azsandbox.loganalytics.api.errors import ApiError
@@ -128,7 +129,7 @@ def applied(scope: Scope) -> dict[str, str]:
 
 def _json(raw: bytes) -> Any:
     try:
-        return json.loads(raw)
+        return json_bodies.parse(raw)
     except ValueError:
         raise errors.invalid("the body is not valid JSON") from None
 

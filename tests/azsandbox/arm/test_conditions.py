@@ -47,6 +47,11 @@ def test_an_unreadable_condition_lets_nothing_pass(condition: str) -> None:
     assert holds(condition, READ, {REPOSITORY: "a"}) is False
 
 
+def test_a_condition_that_is_nested_too_deeply_is_unreadable() -> None:
+    text = "(" * 2000 + f"{NAME} StringEquals 'app'" + ")" * 2000
+    assert problem(text) == "it is nested too deeply"
+
+
 def test_of_an_attribute_that_a_request_has_not_nothing_is_said() -> None:
     condition = "@Resource[Microsoft.Storage/storageAccounts/blobServices/containers:Name] stringEquals 'foo'"
     assert not problem(condition)

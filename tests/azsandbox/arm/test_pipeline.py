@@ -111,6 +111,16 @@ async def test_a_body_that_is_no_json_is_refused_and_one_with_bare_keys_is_read(
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "InvalidRequestContent"
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"tags":' * 200 + b"1" + b"}" * 200, b'{"tags":' * 50_000 + b"1" + b"}" * 50_000, b"[" * 50_000]
+)
+async def test_a_body_that_is_nested_too_deeply_is_refused(call: Client, content: bytes) -> None:
+    """It ended in 500: the reader ran out of stack, or the writer after the body was taken."""
+    url = f"/subscriptions/{call.arm.services.subscription_id}/resourceGroups/rg?api-version=2024-11-01"
+    answer = await call.http.put(url, content=content)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "InvalidRequestContent")
+
+
 async def test_tags_have_limits(call: Client) -> None:
     many = {f"k{n}": "v" for n in range(51)}
     for tags in (many, {"a<b": "c"}, {"a": "x" * 257}):

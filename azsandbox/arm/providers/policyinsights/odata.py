@@ -75,7 +75,10 @@ def value(row: Document, name: str) -> Any:
 def where(text: str) -> Test:
     """The test that a $filter is. Raises InvalidQueryString."""
     reader = _Reader("$filter", text)
-    test = _or(reader)
+    try:
+        test = _or(reader)
+    except RecursionError:
+        raise reader.wrong() from None
     if reader.peek()[0] != "end":
         raise reader.wrong()
     return test

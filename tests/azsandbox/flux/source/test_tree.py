@@ -41,6 +41,12 @@ def test_what_leads_out_of_an_archive_is_refused() -> None:
         unarchived(gzipped(raw.getvalue()))
 
 
+def test_an_archive_that_grows_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("azsandbox.flux.source.tree.MOST_UNPACKED", 1000)
+    with pytest.raises(tarfile.TarError, match='tar "big" is bigger than max archive size of 1000 bytes'):
+        unarchived(archive(Tree({"big": File(b"0" * 1001)})))
+
+
 def test_a_sparse_checkout_keeps_paths_that_begin_with_a_folder() -> None:
     found = Tree({"apps/a": File(b""), "apps2/a": File(b""), "infra/a": File(b"")}).only(["./apps"])
     assert set(found.files) == {"apps/a", "apps2/a"}
