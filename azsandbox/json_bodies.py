@@ -23,8 +23,9 @@ def parse(text: bytes | str) -> Any:
 
 
 def _openings(text: bytes | str) -> int:
-    marks = (b"{", b"[") if isinstance(text, bytes) else ("{", "[")
-    return sum(text.count(mark) for mark in marks)  # type: ignore[arg-type]
+    if isinstance(text, str):
+        return text.count("{") + text.count("[")
+    return text.count(b"{") + text.count(b"[")
 
 
 def _is_deep(value: Any) -> bool:
