@@ -13,8 +13,8 @@ from azsandbox.arm.provider import action
 from azsandbox.arm.providers.containerservice import commands
 from azsandbox.arm.providers.containerservice.base import CLUSTERS, check_idle, check_running
 from azsandbox.arm.providers.containerservice.credentials import PRIVATE
-from azsandbox.arm.providers.containerservice.errors import aks, not_supported
-from azsandbox.arm.resources import Stored
+from azsandbox.arm.providers.containerservice.errors import aks, missing, not_supported
+from azsandbox.arm.resources import Document, Stored
 
 ABORTABLE = ("create", "update", "stop", "start", "rotateClusterCertificates")
 
@@ -86,15 +86,24 @@ class ClusterOperations:
 
     @action("runCommand")
     async def run_command(self: Any, call: Call, stored: Stored) -> Answer:
-        """POST {command}: runs kubectl against the cluster; the result is at the URL in Location."""
+        """POST {command, clusterToken}: runs kubectl against the cluster; the result is at the URL in Location.
+
+        In a cluster with Entra ID it runs as whom the token says, which is for the server application of AKS; in another
+        as the administrator (AKS docs, "Use command invoke").
+        """
         check_running(stored)
         if (stored.properties.get("apiServerAccessProfile") or {}).get("disableRunCommand"):
             raise aks(400, "BadRequest", "Run command is disabled on this managed cluster.")
         if call.document.get("context"):
             raise not_supported("files with a command (context of runCommand)")
         argv = commands.parse(str(call.document.get("command") or ""))
+        private: Document = {"argv": argv}
+        if stored.properties.get("aadProfile"):
+            private["token"] = call.document.get("clusterToken")
+            if not private["token"]:
+                raise missing("clusterToken")
         id_ = f"{stored.id}/commandResults/{uuid.uuid4().hex}"
-        result = Stored(id_, f"{CLUSTERS}/commandResults", commands.document(id_, call.arm), {"argv": argv})
+        result = Stored(id_, f"{CLUSTERS}/commandResults", commands.document(id_, call.arm), private)
         type_ = call.arm.type_of(f"{CLUSTERS}/commandResults")
         with call.arm.atomic():
             call.arm.resources.put(result)

@@ -65,7 +65,7 @@ class CommandResults(AksType):
         if stored is None:
             raise self.not_found(call)
         if stored.properties["provisioningState"] == "Running":
-            return Answer(202, None, {"Location": call.full_url, **polling.delay(call.arm, 5)})
+            return Answer(202, stored.body, {"Location": call.full_url, **polling.delay(call.arm, 5)})
         return Answer(200, stored.body)
 
     async def list(self, call: Call) -> Answer:
@@ -80,10 +80,11 @@ class CommandResults(AksType):
         cluster = work.arm.resources.get(cluster_id) if cluster_id else None
         if stored is None or cluster is None:
             return
-        code, logs = await self._run(work.arm, cluster, stored.private["argv"])
+        code, logs = await self._run(work.arm, cluster, stored.private["argv"], stored.private.get("token", ""))
         await work.wait()
         latest = work.resource
         if latest is not None:
+            latest.private.pop("token", None)
             finished = timestamp(work.services.clock)
             latest.properties.update(provisioningState="Succeeded", exitCode=code, logs=logs, finishedAt=finished)
             work.arm.resources.put(latest)
@@ -92,13 +93,15 @@ class CommandResults(AksType):
         """A command that could not be run has failed."""
         stored = work.resource
         if stored is not None and work.operation.status != "Succeeded":
+            stored.private.pop("token", None)
             stored.properties["provisioningState"] = "Failed"
             work.arm.resources.put(stored)
 
     async def result(self, call: Call, operation: Operation) -> Answer:
         return await super().result(call, operation)
 
-    async def _run(self, arm: Any, cluster: Stored, argv: Sequence[str]) -> tuple[int, str]:
+    async def _run(self, arm: Any, cluster: Stored, argv: Sequence[str], token: str) -> tuple[int, str]:
+        """Exit code and output of a command, run with a token of Entra ID, or as the administrator without one."""
         running = control_plane.running(arm, cluster)
         program = shutil.which("kubectl")
         if running is None or program is None:
@@ -106,7 +109,7 @@ class CommandResults(AksType):
         with tempfile.TemporaryDirectory(prefix="azsandbox-command-") as folder:
             config = Path(folder) / "config"
             config.touch(mode=0o600)
-            config.write_text(running.kubeconfig())
+            config.write_text(running.kubeconfig(token=token))
             keep = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
             env = {**keep, "KUBECONFIG": str(config), "HOME": folder}
             try:

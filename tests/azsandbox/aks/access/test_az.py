@@ -94,3 +94,10 @@ def test_a_cluster_without_local_accounts(az: Az, tmp_path: Path) -> None:
     command = ["kubectl", "--kubeconfig", str(user), "--token", token, "get", "nodes"]
     asked = az.sandbox.run("exec", "--", *command, check=False)
     assert REFUSED in asked.stderr
+
+
+def test_a_command_is_invoked_in_a_cluster(az: Az) -> None:
+    az(f"aks create -g {GROUP} -n plain --node-count 1 --no-ssh-key")
+    found = az(f"aks command invoke -g {GROUP} -n plain -o json --command", "kubectl get nodes -o name")
+    assert (found["exitCode"], found["provisioningState"]) == (0, "Succeeded")
+    assert found["logs"].startswith("node/aks-nodepool1-")
