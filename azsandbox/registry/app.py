@@ -113,6 +113,7 @@ class DataPlane:
         except Disconnected:
             return
         answer.headers = {
+            "Access-Control-Expose-Headers": "Docker-Content-Digest, WWW-Authenticate, Link, X-Ms-Correlation-Request-Id",
             "Docker-Distribution-Api-Version": "registry/2.0",
             "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
             "X-Content-Type-Options": "nosniff",

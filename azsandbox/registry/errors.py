@@ -28,8 +28,10 @@ class RegistryError(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """The envelope."""
-        error = {"code": self.code, "message": self.message}
-        return {"errors": [error if self.detail is None else error | {"detail": self.detail}]}
+        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.detail is not None or self.message == AUTHENTICATE:  # which always has one, if only null
+            error["detail"] = self.detail
+        return {"errors": [error]}
 
 
 def unauthorized(detail: Any = None, headers: dict[str, str] | None = None) -> RegistryError:

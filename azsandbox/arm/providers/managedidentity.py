@@ -96,7 +96,7 @@ class UserAssignedIdentities(ResourceType):
     async def put(self, call: Call) -> Answer:
         answer = await super().put(call)
         if answer.status == 201:
-            answer.headers["Location"] = str(call.id)  # relative, as Azure writes it
+            answer.headers["Location"] = _written(call.id)  # relative, as Azure writes it
         return answer
 
     async def remove(self, arm: Arm, stored: Stored) -> None:
@@ -164,6 +164,12 @@ class FederatedCredentials(ResourceType):
             )
             raise errors.ArmError(409, "Conflict", text)
         return {"properties": {"issuer": issuer, "subject": subject, "audiences": audiences}}
+
+    async def put(self, call: Call) -> Answer:
+        answer = await super().put(call)
+        if answer.status == 201:
+            answer.headers["Location"] = _written(call.id)
+        return answer
 
     def written(self, call: Call, stored: Stored) -> None:
         parent = stored.resource_id.parent

@@ -190,8 +190,13 @@ async def test_an_assignment_is_once_at_a_scope_and_keeps_its_parts(call: Client
         assert (await assign(call, READER, DEV, scope)).status_code == 201
     other = await assign(call, CONTRIBUTOR, DEV, GROUP, first.json()["name"])
     assert (other.status_code, other.json()["error"]["code"]) == (400, "RoleAssignmentUpdateNotPermitted")
+    made = (await call("GET", first.json()["id"], version=VERSION)).json()["properties"]
     described = await assign(call, READER, DEV, GROUP, first.json()["name"], description="why")
-    assert (described.status_code, described.json()["properties"]["description"]) == (200, "why")
+    assert (described.status_code, described.json()["properties"]["description"]) == (201, "why")
+    assert described.json()["properties"]["createdBy"] is None
+    kept = (await call("GET", first.json()["id"], version=VERSION)).json()["properties"]
+    assert (kept["createdOn"], kept["createdBy"]) == (made["createdOn"], made["createdBy"])
+    assert kept["createdBy"]
 
 
 async def test_lists_are_narrowed_by_scope_and_principal(arm: Arm, call: Client, people: dict[str, Client]) -> None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
 
 PASSWORDS = ("password", "password2")
-# From these api-versions on a registry is created by an operation; the recordings of 2023-07-01 show it at once
-ASYNC_SINCE = "2024-11-01"
+# Before and from these api-versions on a registry is created and changed by an operation; the recordings of 2023-07-01
+# show it at once
+ASYNC_BEFORE, ASYNC_SINCE = "2022-01-01", "2024-11-01"
 IMPORT_SECONDS = 10.0
 SUPPORTED = "api-supported-versions"
 
@@ -53,16 +54,15 @@ class Registries(ResourceType):
     # --- life
 
     def seconds(self, call: Call, kind: str, current: Stored | None) -> float:
-        if kind == "create":
-            return 10.0 if call.api_version[:10] >= ASYNC_SINCE else 0.0
+        if kind in ("create", "update"):
+            return 0.0 if ASYNC_BEFORE <= call.api_version[:10] < ASYNC_SINCE else 10.0
         return 10.0 if kind == "delete" else 0.0
 
     async def put(self, call: Call) -> Answer:
-        """PUT; a registry that is there at once is 200, also a new one."""
-        answer = await super().put(call)
-        if answer.status == 201 and "Azure-AsyncOperation" not in answer.headers:
-            answer.status = 200
-        return answer
+        return _status(await super().put(call))
+
+    async def patch(self, call: Call) -> Answer:
+        return _status(await super().patch(call))
 
     async def accept(self, call: Call, current: Stored | None) -> Document:
         taken = holder(call.arm, call.id.name)
@@ -148,6 +148,13 @@ class Registries(ResourceType):
     def ended(self, work: Work) -> None:
         if work.operation.kind != "importImage":  # which leaves the registry itself as it was
             super().ended(work)
+
+
+def _status(answer: Answer) -> Answer:
+    """200 of a registry that is ready at once, also a new one; 201 where an operation brings it there, also a change
+    (recordings test_acr_create_with_managed_registry and test_acr_with_anonymous_pull)."""
+    answer.status = 201 if "Azure-AsyncOperation" in answer.headers else 200
+    return answer
 
 
 def new_password() -> str:
