@@ -29,12 +29,20 @@ def check(call: Call, type_: str, action: str, scope: str) -> None:
     missing = [
         (needed, linked)
         for path, needed in links.items()
-        for linked in values(call.body, path.split("."))
+        for linked in _asked(call, path)
         if not call.arm.access.permits(call.identity, needed, linked)
     ]
     if missing:
         found = list(dict.fromkeys(missing))
         raise errors.linked_authorization_failed(call.identity.name, call.identity.object_id, action, scope, found)
+
+
+def _asked(call: Call, path: str) -> Iterator[str]:
+    """The scopes at a path of the body; of one behind "changed" those that the stored resource has not."""
+    _, changed, bare = path.rpartition("changed ")
+    current = call.current if changed else None
+    before = {v.lower() for v in values(current.body, bare.split("."))} if current else set()
+    return (v for v in values(call.body, bare.split(".")) if v.lower() not in before)
 
 
 def values(body: Any, path: list[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from azsandbox.arm import errors, ids, locks
@@ -74,12 +75,23 @@ async def dispatch(call: Call, type_: ResourceType, name: str) -> Answer:
     }.get(call.method)
     if handler is None:
         raise errors.method_not_allowed(call.method, type_.full_name)
-    if call.method in ("PUT", "PATCH") and call.arm.policies.any():
-        from azsandbox.arm.policy import enforcement
+    if call.method not in ("PUT", "PATCH", "DELETE") or not call.arm.policies.any():
+        answer = await handler(call)
+        return Answer(204, None, answer.headers) if call.method == "HEAD" and answer.status == 200 else answer
+    return await _held_to_policies(call, handler)
 
-        enforcement.apply(call)
+
+async def _held_to_policies(call: Call, handler: Callable[[Call], Awaitable[Answer]]) -> Answer:
+    """A write or a deletion, as far as policies let it through."""
+    from azsandbox.arm.policy import enforcement
+
+    if call.method == "DELETE":
+        enforcement.check_delete(call)
+        return await handler(call)
+    enforcement.apply(call)
     answer = await handler(call)
-    return Answer(204, None, answer.headers) if call.method == "HEAD" and answer.status == 200 else answer
+    enforcement.after(call)
+    return answer
 
 
 def resolve(call: Call, target: Target) -> None:

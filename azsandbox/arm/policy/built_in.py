@@ -26,4 +26,14 @@ def built_in(type_: str) -> dict[str, Document]:
     """The built-in definitions, or initiatives, by name, in the order of names: {"name", "properties"}."""
     if type_ == INITIATIVES:
         return _read("built-in-initiatives.json", "initiatives")
-    return _read("built-in-definitions.json", "definitions")
+    return _definitions()
+
+
+@functools.cache
+def _definitions() -> dict[str, Document]:
+    """The definitions, each with what its rule deploys, which is in a file of its own."""
+    found = _read("built-in-definitions.json", "definitions")
+    text = resources.files("azsandbox").joinpath("data", "policy", "deployments.json").read_text(encoding="utf-8")
+    for name, deployment in json.loads(text)["deployments"].items():
+        found[name]["properties"]["policyRule"]["then"]["details"]["deployment"] = deployment
+    return found

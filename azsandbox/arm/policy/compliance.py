@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
 
 COLLECTION, KEY = "evaluations", "last"
+IF_NOT_EXISTS = ("auditifnotexists", "deployifnotexists")
 _FIRST = ("type", "name", "kind")  # fields by which a rule says what it is about ("Azure Policy applicability logic")
 
 
@@ -126,10 +127,12 @@ def _state(arm: Arm, policy: Policy, resource: Document) -> tuple[str, list[Docu
             return "", []
         judge.seen.clear()
         matched = judge.holds(policy.rule["if"])
-        if policy.effect.lower() == "auditifnotexists":
+        if policy.effect.lower() in IF_NOT_EXISTS:
             if not matched:
                 return "", []
-            matched = not _exists(arm, policy, resource)
+            matched = not exists(arm, policy, resource)
+        elif policy.effect.lower() == "denyaction":
+            return ("Protected" if matched else ""), judge.seen
     except expressions.ExpressionError:
         return "Error", judge.seen
     if policy.exemptions:
@@ -151,11 +154,12 @@ def applies(condition: Document, judge: Judge, *, negated: bool = False) -> bool
     return judge.holds(condition) if isinstance(field, str) and field.lower() in _FIRST else not negated
 
 
-def _exists(arm: Arm, policy: Policy, resource: Document) -> bool:
-    """Whether the related resource that AuditIfNotExists asks for is there."""
+def exists(arm: Arm, policy: Policy, resource: Document) -> bool:
+    """Whether the related resource that AuditIfNotExists or DeployIfNotExists asks for is there."""
     scope = scope_of(arm, policy, resource)
     Judge(resource, scope)  # gives field() the resource
-    details = {k: v for k, v in policy.rule["then"]["details"].items() if k != "existenceCondition"}
+    known = ("type", "name", "existenceScope", "resourceGroupName")
+    details = {k: v for k, v in policy.rule["then"]["details"].items() if k in known}
     details = expressions.resolve(details, scope)
     condition = policy.rule["then"]["details"].get("existenceCondition")
     where = str(resource["id"])
@@ -166,7 +170,11 @@ def _exists(arm: Arm, policy: Policy, resource: Document) -> bool:
         where = str(ids.group(arm.services.subscription_id, str(details["resourceGroupName"])))
     elif wide == "resourcegroup":
         where = "/".join(where.split("/")[:5])
-    for stored in arm.resources.below(where, str(details["type"])):
+    found = arm.resources.below(where, str(details["type"]))
+    own = arm.resources.get(where)
+    if own is not None and own.type.lower() == str(details["type"]).lower():
+        found.append(own)  # a rule may ask of the resource itself, by its name
+    for stored in found:
         body = document(stored)
         if details.get("name") and str(body["name"]).lower() != str(details["name"]).lower():
             continue

@@ -35,7 +35,16 @@ EFFECTS = {
         "AuditAction",
     )
 }
-WORKING = ("append", "audit", "auditifnotexists", "deny", "disabled", "modify")
+WORKING = (
+    "append",
+    "audit",
+    "auditifnotexists",
+    "deny",
+    "denyaction",
+    "deployifnotexists",
+    "disabled",
+    "modify",
+)
 """Effects that the sandbox has, in lower case; assignments of others are refused by name."""
 TAGS = re.compile(r"tags([.\[].+)?", re.IGNORECASE | re.DOTALL)
 
@@ -127,6 +136,8 @@ def check_rule(name: str, mode: str, rule: Any, parameters: Document, known_type
         raise errors.ArmError(400, "InvalidPolicyRuleEffect", text)
     if mode == KUBERNETES:
         _check_template(name, rule["then"].get("details"))
+    else:
+        _check_details(name, effect.lower(), rule["then"].get("details"), mode)
 
 
 def _check_condition(name: str, condition: Any, path: str, known_types: Any) -> None:
@@ -213,6 +224,31 @@ def _check_expression(name: str, text: str) -> set[str]:
         ) from None
 
 
+def _check_details(name: str, effect: str, details: Any, mode: str) -> None:
+    """What deployIfNotExists, modify and denyAction do stands in their `details` (documentation of each effect)."""
+    if effect not in ("deployifnotexists", "modify", "denyaction"):
+        return
+    good = isinstance(details, dict)
+    if good and effect == "deployifnotexists":
+        good = bool(details.get("type") and details.get("roleDefinitionIds"))
+        properties = (details.get("deployment") or {}).get("properties")
+        good = good and isinstance(properties, dict) and isinstance(properties.get("template"), dict)
+    elif good and effect == "modify":
+        good = bool(details.get("roleDefinitionIds")) and bool(details.get("operations"))
+    elif good:
+        good = [str(a).lower() for a in details.get("actionNames") or []] == ["delete"]
+    if good and effect == "denyaction" and details.get("cascadeBehaviors") and mode.lower() != "indexed":
+        good = False
+    if not good:
+        raise invalid_details(name)
+
+
+def invalid_details(name: str) -> errors.ArmError:
+    """400 for the `details` of an effect that cannot be read."""
+    text = f"The policy definition '{name}' rule is invalid. The policy effect 'details' property could not be parsed."
+    return errors.ArmError(400, "InvalidPolicyRuleEffectDetails", text)
+
+
 def _check_template(name: str, details: Any) -> None:
     """The `details` of a definition for clusters name a constraint template."""
     info = details.get("templateInfo") if isinstance(details, dict) else None
@@ -221,11 +257,7 @@ def _check_template(name: str, details: Any) -> None:
     if isinstance(details, dict) and ("constraintTemplate" in details or "constraint" in details):
         raise errors.not_supported("constraintTemplate and constraint in a policy rule (use templateInfo)")
     if not isinstance(info, dict) or info.get("sourceType") not in ("PublicURL", "Base64Encoded"):
-        raise errors.ArmError(
-            400,
-            "InvalidPolicyRuleEffectDetails",
-            f"The policy definition '{name}' rule is invalid. The policy effect 'details' property could not be parsed.",
-        )
+        raise invalid_details(name)
     check_template_url(details)
 
 

@@ -1,4 +1,4 @@
-"""What policies do to a request that writes a resource: append and modify change it, deny refuses it."""
+"""What policies do to a request: append and modify change what is written, deny and denyAction refuse it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from azsandbox.arm.policy import expressions, fields
 from azsandbox.arm.policy.built_in import EXEMPTIONS
 from azsandbox.arm.policy.conditions import Judge
 from azsandbox.arm.policy.definitions import version_of
-from azsandbox.arm.policy.in_force import InForce, Policy, judged
+from azsandbox.arm.policy.in_force import InForce, Policy, document, judged
 from azsandbox.arm.resources import Document, merge, timestamp
 
 if TYPE_CHECKING:
@@ -73,6 +73,71 @@ def apply(call: Call) -> None:
         raise disallowed(resource, denied)
 
 
+# Types that denyAction leaves alone, so that nobody is locked out (its documentation, DenyAction evaluation).
+NEVER_KEPT = (
+    "microsoft.authorization/policyassignments",
+    "microsoft.authorization/denyassignments",
+    "microsoft.authorization/locks",
+    "microsoft.resources/deploymentstacks",
+    "microsoft.resources/subscriptions",
+)
+
+
+def check_delete(call: Call) -> None:
+    """Judges a DELETE: of a resource itself, and of the group that it is in. Raises RequestDisallowedByPolicy."""
+    stored = call.current
+    if stored is None:
+        return
+    found: list[tuple[Policy, list[Document]]] = []
+    if stored.type == ids.GROUPS:
+        for inner in call.arm.resources.below(stored.id):
+            if inner.resource_id.parent is None and "location" in inner.body:
+                found += _kept(call, document(inner), cascade=True)
+    if stored.type.lower() not in NEVER_KEPT:
+        found += _kept(call, document(stored), cascade=False)
+    if found:
+        raise disallowed(document(stored), found, "Deletion of resource")
+
+
+def _kept(call: Call, resource: Document, *, cascade: bool) -> list[tuple[Policy, list[Document]]]:
+    """The policies that keep a resource from being deleted; with its group where `cascade`."""
+    out = []
+    for policy in call.arm.policies.policies(resource):
+        if (
+            policy.effect.lower() != "denyaction"
+            or not policy.enforced
+            or policy.exemptions
+            or not judged(policy, resource)
+        ):
+            continue
+        scope = scope_of(call.arm, policy, resource, call.api_version)
+        details = policy.rule["then"].get("details") or {}
+        behaviour = expressions.resolve(details.get("cascadeBehaviors") or {}, scope)
+        if cascade and str(behaviour.get("resourceGroup") or "").lower() != "deny":
+            continue
+        judge = Judge(resource, scope)
+        if _holds(judge, policy.rule["if"]):
+            out.append((policy, judge.seen))
+    return out
+
+
+def after(call: Call) -> None:
+    """Notes, for a resource that was written, what DeployIfNotExists will have to look at in a while."""
+    type_ = call.resource_type
+    assert type_ is not None
+    if type_.full_name.lower().startswith(LEFT_OUT):
+        return
+    stored = call.current
+    if stored is None:
+        return
+    resource = document(stored)
+    for policy in call.arm.policies.policies(resource):
+        if policy.effect.lower() == "deployifnotexists" and policy.enforced and judged(policy, resource):
+            from azsandbox.arm.policy import pending
+
+            pending.note(call.arm, policy, resource)
+
+
 def _remember(call: Call, resource: Document, policies: list[Policy]) -> None:
     """Keeps the events that PolicyInsights tells of."""
     from azsandbox.arm.policy import compliance, events
@@ -132,7 +197,9 @@ def changes(policy: Policy, resource: Document, scope: expressions.Scope) -> Ite
         yield str(expressions.resolve(entry["field"], scope)), str(entry["operation"]), value
 
 
-def disallowed(resource: Document, found: list[tuple[Policy, list[Document]]]) -> errors.ArmError:
+def disallowed(
+    resource: Document, found: list[tuple[Policy, list[Document]]], what: str = "Resource"
+) -> errors.ArmError:
     """403 RequestDisallowedByPolicy, with all policies that forbid the request."""
     name = str(resource["name"])
     reasons = list(dict.fromkeys(p.message for p, _ in found if p.message))
@@ -146,7 +213,7 @@ def disallowed(resource: Document, found: list[tuple[Policy, list[Document]]]) -
     return errors.ArmError(
         403,
         "RequestDisallowedByPolicy",
-        f"Resource '{name}' was disallowed by policy. {text}",
+        f"{what} '{name}' was disallowed by policy. {text}",
         target=name,
         additional_info=info,
         gateway=True,

@@ -238,6 +238,12 @@ class PolicyAssignments(PolicyObject):
             if lower not in definitions.WORKING or (isinstance(details, dict) and "mutationInfo" in details):
                 shown = definitions.EFFECTS.get(lower, effect)
                 raise errors.not_supported(f"the policy effect '{shown}' (of '{definition['name']}')")
+            if (
+                lower == "deployifnotexists"
+                and "deployment" not in (details or {})
+                and "policyRule" in definition["properties"]
+            ):
+                raise errors.not_supported(f"what '{definition['name']}' deploys")
             if lower != "disabled" and isinstance(details, dict):
                 definitions.check_template_url(details)
 

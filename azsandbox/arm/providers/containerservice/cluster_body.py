@@ -25,9 +25,14 @@ TIERS = ("Free", "Standard", "Premium")
 DNS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,52}[A-Za-z0-9])?")
 CHANNELS = ("rapid", "stable", "patch", "node-image", "none")
 NODE_CHANNELS = ("None", "Unmanaged", "NodeImage", "SecurityPatch")
+# A PUT changes what it holds, and leaves the rest: built-in policies send clusters in part (the template of "Configure
+# Azure Kubernetes Service clusters to enable Defender profile", 4.3.0, has neither pools nor add-ons nor tags).
 KEPT_WHEN_LEFT_OUT = (
     "linuxProfile", "windowsProfile", "nodeResourceGroup", "dnsPrefix", "fqdnSubdomain", "supportPlan",
     "oidcIssuerProfile", "autoUpgradeProfile", "storageProfile", "diskEncryptionSetID", "servicePrincipalProfile",
+    "aadProfile", "apiServerAccessProfile", "disableLocalAccounts", "workloadAutoScalerProfile", "azureMonitorProfile",
+    "ingressProfile", "metricsProfile", "nodeProvisioningProfile", "bootstrapProfile", "upgradeSettings",
+    "publicNetworkAccess", "httpProxyConfig",
 )  # fmt: skip
 SUPPORTED_VALUES: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("networkProfile", "networkPlugin"): ("azure", "kubenet", "none"),
@@ -86,6 +91,7 @@ def accept(
         for key in KEPT_WHEN_LEFT_OUT:
             if key in current and key not in own:
                 own[key] = copy.deepcopy(current[key])
+        own["addonProfiles"] = _with_kept(own.get("addonProfiles") or {}, current.get("addonProfiles") or {})
     out: Document = {}
     plan = own.get("supportPlan") or versions.OFFICIAL
     if plan == versions.LONG_TERM and tier["tier"] != "Premium":
@@ -237,6 +243,16 @@ def _principal(own: Document, *, identity: bool) -> Document:
     if not sent.get("clientId"):
         raise missing("servicePrincipalProfile.clientId")
     return {"clientId": sent["clientId"]}
+
+
+def _with_kept(sent: Document, current: Document) -> Document:
+    """The add-ons sent, and those of the cluster that are not among them."""
+    lower = {name.lower() for name in sent}
+    kept = {
+        k: {"enabled": v["enabled"], "config": v.get("config")} for k, v in current.items() if k.lower() not in lower
+    }
+    spelled = {name.lower(): name for name in current}
+    return {**kept, **{spelled.get(k.lower(), k): v for k, v in sent.items()}}
 
 
 def _addons(sent: Document) -> Document:

@@ -53,6 +53,8 @@ class ManagedClusters(ClusterOperations, Credentials, AksType):
         old = self._whole(call, current).get("properties") if current else None
         identity = self._identity(call, current)
         tier = cluster_body.sku(document.get("sku"), current.body.get("sku") if current else None)
+        if old is not None and not sent.get("agentPoolProfiles"):
+            sent = {**sent, "agentPoolProfiles": old["agentPoolProfiles"]}
         if not sent.get("agentPoolProfiles"):
             raise missing("agentPoolProfiles")
         tenant = call.arm.services.tenant_id
@@ -74,6 +76,8 @@ class ManagedClusters(ClusterOperations, Credentials, AksType):
                 if key != "tags":
                     raise arm_errors.not_supported(f"{key} of a managed cluster")
                 body[key] = document[key]
+        if current and "tags" not in document and current.body.get("tags"):
+            body["tags"] = current.body["tags"]
         if identity is not None:
             body["identity"] = identity
         del body["location"]

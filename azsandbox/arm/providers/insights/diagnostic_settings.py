@@ -28,6 +28,11 @@ def groups_of(category: str) -> list[str]:
     return ["audit", "allLogs"] if category.startswith("kube-audit") else ["allLogs"]
 
 
+def _flag(value: Any) -> bool:
+    """A boolean, which templates of built-in policies send as text: "True", "False"."""
+    return value.lower() == "true" if isinstance(value, str) else bool(value)
+
+
 class DiagnosticSettings(ResourceType):
     """Microsoft.Insights/diagnosticSettings: PUT always answers 200, ids are in lower case up to the provider."""
 
@@ -98,9 +103,9 @@ class DiagnosticSettings(ResourceType):
             out["categoryGroup"] = group
         else:
             out["timeGrain"] = one.get("timeGrain")
-        out["enabled"] = bool(one.get("enabled"))
+        out["enabled"] = _flag(one.get("enabled"))
         retention = one.get("retentionPolicy") or {}
-        out["retentionPolicy"] = {"enabled": bool(retention.get("enabled")), "days": int(retention.get("days") or 0)}
+        out["retentionPolicy"] = {"enabled": _flag(retention.get("enabled")), "days": int(retention.get("days") or 0)}
         return out
 
     @staticmethod

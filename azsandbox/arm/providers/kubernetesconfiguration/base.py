@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.arm import errors, ids
@@ -164,8 +165,11 @@ def offset(timestamp: str) -> str:
 
 
 def settings(value: Any, where: str) -> dict[str, str]:
-    """A map of settings, whose values must be strings. Raises InvalidRequestContent."""
+    """A map of settings, whose values must be strings; plain values are taken as their text, as the built-in policy of
+    the Flux extension needs it. Raises InvalidRequestContent."""
     found = value or {}
+    if isinstance(found, dict):
+        found = {k: json.dumps(v) if isinstance(v, bool | int | float) else v for k, v in found.items()}
     if not isinstance(found, dict) or any(not isinstance(v, str) for v in found.values()):
         message = (
             "The request content was invalid and could not be deserialized: "

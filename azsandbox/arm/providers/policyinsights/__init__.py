@@ -5,6 +5,7 @@ Attestations and policy metadata are refused by name (no type here).
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,21 @@ class PolicyInsights(Provider):
         self.late(_types, *TYPES)
 
     async def run(self, arm: Arm) -> None:
-        """Judges all resources some time after something has changed, while anything is assigned."""
+        """Judges all resources some time after something has changed, while anything is assigned, and deploys what
+        DeployIfNotExists finds missing."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._judge(arm), name="evaluates policies")
+            group.create_task(self._deploy(arm), name="deploys what policies ask for")
+
+    async def _deploy(self, arm: Arm) -> None:
+        with closing(arm.services.store.watch(COLLECTION)) as changes:
+            while not self._any(arm) and not changes.closed:
+                await changes.next()
+        from azsandbox.arm.policy import pending  # which a start need not wait for
+
+        await pending.run(arm)
+
+    async def _judge(self, arm: Arm) -> None:
         with closing(arm.services.store.watch(COLLECTION)) as changes:
             due = True  # of what was assigned before a start
             while not changes.closed:

@@ -158,19 +158,6 @@ class AsyncOperationResults(ResourceType):
         raise errors.operation_not_found(call.id.name)
 
 
-class Remediations(ResourceType):
-    """Microsoft.PolicyInsights/remediations: there are none, and none can be started."""
-
-    name = "remediations"
-    extension = True
-
-    async def list(self, call: Call) -> Answer:
-        return call.page([])
-
-    async def put(self, call: Call) -> Answer:
-        raise errors.not_supported("remediations, as no policy deploys anything")
-
-
 def _resources(scope: str) -> str:
     """The scope of resources that a scope means: that of an assignment or a definition is the one that it is at."""
     lower = scope.lower()
@@ -186,6 +173,8 @@ def _resources(scope: str) -> str:
 
 def types() -> list[ResourceType]:
     """The types of the namespace."""
+    from azsandbox.arm.providers.policyinsights.remediations import Remediations
+
     found: list[Any] = [
         PolicyStates(),
         ComponentPolicyStates(),

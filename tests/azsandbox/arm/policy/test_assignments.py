@@ -71,10 +71,6 @@ async def test_an_assignment_that_does_not_fit_its_definition_is_refused(
 
 async def test_what_is_not_carried_out_is_refused_by_name(call: Client) -> None:
     identity = {"location": "westeurope", "identity": {"type": "SystemAssigned"}}
-    add_on = f"{B}/a8eff44f-8c92-45c3-a3fb-9880802d67a7"
-    deploys = await assign(call, "~", add_on, top=identity)
-    assert deploys["error"]["code"] == "NotSupportedInSandbox"
-    assert "'DeployIfNotExists'" in deploys["error"]["message"]
     mutates = await assign(call, "~", f"{B}/e16d171b-bfe5-4d79-a525-19736b396e92", top=identity)
     assert "'Mutate'" in mutates["error"]["message"]
     who = {"resourceSelectors": [{"selectors": [{"kind": "userPrincipalId", "in": ["x"]}]}]}
