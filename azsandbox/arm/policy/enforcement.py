@@ -172,13 +172,13 @@ def _change(call: Call, policy: Policy, resource: Document) -> None:
     if not _holds(Judge(resource, scope), policy.rule["if"]):
         return
     for name, operation, value in changes(policy, resource, scope):
-        for document in (resource, {**call.body, "type": resource["type"]}):
+        for changed in (resource, {**call.body, "type": resource["type"]}):
             if operation == "remove":
-                fields.drop(name, document)
+                fields.drop(name, changed)
             else:
-                fields.put(name, document, value, only_missing=operation == "add")
-            if document is not resource:
-                call.body = {key: inner for key, inner in document.items() if key != "type" or "type" in call.body}
+                fields.put(name, changed, value, only_missing=operation == "add")
+            if changed is not resource:
+                call.body = {key: inner for key, inner in changed.items() if key != "type" or "type" in call.body}
 
 
 def changes(policy: Policy, resource: Document, scope: expressions.Scope) -> Iterator[tuple[str, str, Any]]:

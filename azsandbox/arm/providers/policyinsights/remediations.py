@@ -25,6 +25,7 @@ from azsandbox.arm.resources import Document, Stored, timestamp
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
 
+Documents = list[Document]
 MODES = ("ExistingNonCompliant", "ReEvaluateCompliance")
 RUNNING = ("Accepted", "Evaluating", "Running", "Cancelling")
 RESOURCES, PARALLEL = 500, 10  # of a task that does not say ("Remediation task structure", resource count and parallel)
@@ -239,9 +240,8 @@ class Remediations(ResourceType):
             async with limit:
                 failed = sum(r["status"] == "Failed" for r in rows)
                 latest = work.resource
-                if latest is None or latest.state == "Cancelling":
-                    rows[number]["status"] = "Canceled"
-                elif threshold is not None and failed / len(rows) > float(threshold):
+                stopped = threshold is not None and failed / len(rows) > float(threshold)
+                if stopped or latest is None or latest.state == "Cancelling":
                     rows[number]["status"] = "Canceled"
                 else:
                     await self._one(
@@ -271,7 +271,7 @@ class Remediations(ResourceType):
                 row["status"], row["error"] = "Failed", remedy.told(error)
         row["lastUpdatedOn"] = timestamp(arm.services.clock)
 
-    def _write(self, arm: Arm, id_: str, rows: list[Document] | None = None, state: str = "") -> None:
+    def _write(self, arm: Arm, id_: str, rows: Documents | None = None, state: str = "") -> None:
         """Keeps how far the task is, whose state somebody may have changed."""
         stored = arm.resources.get(id_)
         if stored is None:

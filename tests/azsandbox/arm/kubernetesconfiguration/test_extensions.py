@@ -81,7 +81,7 @@ async def test_a_user_assigned_identity_comes_back_and_a_system_assigned_one_doe
 
 
 async def test_a_wrong_setting_is_refused(configurations: Configurations) -> None:
-    refused = await configurations("PUT", FLUX, extension(configurationSettings={"a": True}), V)
+    refused = await configurations("PUT", FLUX, extension(configurationSettings={"a": ["b"]}), V)
     assert refused.status_code == 400 and "configurationSettings" in refused.text
 
 

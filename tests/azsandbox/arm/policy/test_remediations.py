@@ -141,7 +141,7 @@ async def test_a_task_fails_where_the_identity_lacks_the_roles(working: Client) 
     assert task["properties"]["provisioningState"] == "Failed"
     (row,) = (await working("POST", f"{RG}/{R}/task/listDeployments", version=RV)).json()["value"]
     assert (row["status"], row["error"]["code"]) == ("Failed", "AuthorizationFailed")
-    assert "Microsoft.Resources/deployments/write" in row["error"]["message"]
+    assert "Microsoft.Resources/deployments/validate/action" in row["error"]["message"]
 
 
 async def test_a_resource_that_is_written_gets_what_it_lacks_after_a_while(working: Client) -> None:
