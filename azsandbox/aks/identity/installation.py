@@ -16,7 +16,7 @@ PLURALS = {
     "Service": "services",
 }
 # A cluster's feature, and the file with what it needs
-FILES = {"workload-identity": "objects"}
+FILES = {"workload-identity": "objects", "keyvault-provider": "secrets-store"}
 
 
 def address(obj: Object) -> str:

@@ -141,7 +141,7 @@ def mounted_files(pod: Object, container: Object, references: References) -> dic
     for mount in container.get("volumeMounts") or ():
         volume = volumes.get(mount["name"]) or {}
         sources = [volume, *((volume.get("projected") or {}).get("sources") or ())]
-        files: dict[str, bytes] = {}
+        files: dict[str, bytes] = references.mounted(pod, volume)
         for source in sources:
             for key, kind, name_key in (("configMap", "configmap", "name"), ("secret", "secret", "secretName")):
                 if key in source:

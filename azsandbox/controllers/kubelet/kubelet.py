@@ -53,7 +53,9 @@ class Kubelet(Controller):
         super().__init__(client, informers, **options)
         self.nodes = informers.of("v1", "nodes")
         self.pods = informers.of("v1", "pods")
-        self.references = References(informers.of("v1", "configmaps"), informers.of("v1", "secrets"))
+        self.references = References(
+            informers.of("v1", "configmaps"), informers.of("v1", "secrets"), options.get("csi_mounts")
+        )
         source, pace = options.get("images") or AssumedImages(), float(options.get("pull_pace") or 1.0)
         self.pulls = Pulls(source, self.references, self.nodes.get, pace)
         warming_up = options.get("warming_up") or (lambda seconds: seconds)

@@ -25,7 +25,7 @@ from azsandbox.controllers.kubelet.pod_conditions import (
     restarts,
 )
 from azsandbox.controllers.kubelet.pulls import Pulls
-from azsandbox.controllers.kubelet.references import References
+from azsandbox.controllers.kubelet.references import PENDING, References
 from azsandbox.controllers.objects import time_of
 
 FIRST_RESTART, LAST_RESTART = 10.0, 300.0  # seconds
@@ -93,8 +93,10 @@ class Lifecycle:
         elif expired:
             self._stop_all(pod, inits, regulars, stamp)
         elif not ended:
-            problem = self.references.missing_volume(pod) if not sandbox else ""
-            if problem:
+            problem = self.references.missing_volume(pod, again) if not sandbox else ""
+            if problem == PENDING:
+                pass  # `again` comes when it is known
+            elif problem:
                 self._tell(pod, step, "", "Warning", "FailedMount", problem)
                 step.sooner(2.0)
             else:

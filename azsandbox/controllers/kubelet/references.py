@@ -6,16 +6,30 @@ Texts: k8s.io/kubernetes, pkg/volume and pkg/kubelet/kubelet_pods.go.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
+from typing import Protocol
 
 from azsandbox.controllers.client import Object
 from azsandbox.controllers.informer import Informer
 
+PENDING = "pending"
+
+
+class CsiVolumes(Protocol):
+    """A driver on the nodes whose volumes it mounts."""
+
+    def problem(self, pod: Object, volume: Object, again: Callable[[], None]) -> str:
+        """What keeps a volume from being there, PENDING while that is not known, "" when it is there."""
+
+    def files(self, pod: Object, volume: Object) -> dict[str, bytes]:
+        """The files of a volume that is there."""
+
 
 class References:
-    """Looks ConfigMaps and Secrets up."""
+    """Looks ConfigMaps and Secrets up, and asks a driver for its volumes, if there is one."""
 
-    def __init__(self, config_maps: Informer, secrets: Informer) -> None:
-        self.config_maps, self.secrets = config_maps, secrets
+    def __init__(self, config_maps: Informer, secrets: Informer, csi: CsiVolumes | None = None) -> None:
+        self.config_maps, self.secrets, self.csi = config_maps, secrets, csi
 
     def _missing(self, kind: str, namespace: str, reference: Object, name_key: str = "name") -> str:
         if reference.get("optional"):
@@ -32,8 +46,9 @@ class References:
             )
         return ""
 
-    def missing_volume(self, pod: Object) -> str:
-        """The first problem with a volume, as a FailedMount event says it; "" if there is none."""
+    def missing_volume(self, pod: Object, again: Callable[[], None] = lambda: None) -> str:
+        """The first problem with a volume, as a FailedMount event says it; "" if there is none, PENDING while a mount is
+        under way, and then `again` is called at its end."""
         namespace = pod["metadata"]["namespace"]
         for volume in pod["spec"].get("volumes") or ():
             problem = ""
@@ -48,6 +63,8 @@ class References:
                     problem = self._missing("configmap", namespace, source["configMap"])
                 elif "secret" in source:
                     problem = self._missing("secret", namespace, source["secret"])
+            if "csi" in volume and self.csi is not None and (said := self.csi.problem(pod, volume, again)):
+                return said
             if problem:
                 return f'MountVolume.SetUp failed for volume "{volume["name"]}" : {problem}'
         return ""
@@ -73,6 +90,10 @@ class References:
                     name = origin[key]["name"]
                     return f"couldn't find key {origin[key]['key']} in {whole} {namespace}/{name}"
         return ""
+
+    def mounted(self, pod: Object, volume: Object) -> dict[str, bytes]:
+        """The files that a driver put into a volume."""
+        return self.csi.files(pod, volume) if "csi" in volume and self.csi is not None else {}
 
     def data(self, kind: str, namespace: str, name: str) -> dict[str, bytes] | None:
         """All values of a ConfigMap or Secret; None if it is not there."""

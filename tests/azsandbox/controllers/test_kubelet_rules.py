@@ -145,7 +145,7 @@ def test_a_probe_fails_if_its_command_surely_does_or_the_pod_says_so() -> None:
 
 @pytest.mark.parametrize(("share", "ready"), [(1.0, False), (1 / 200, True)])
 def test_what_probes_wait_for_passes_as_quickly_as_the_clock(share: float, ready: bool) -> None:
-    references: Any = SimpleNamespace(missing_volume=lambda pod: "", missing=lambda *found: "")
+    references: Any = SimpleNamespace(missing_volume=lambda pod, again: "", missing=lambda *found: "")
     lives = Lifecycle(Pulls(images.AssumedImages(), references), references, lambda seconds: seconds * share)
     found = pod("/app", readinessProbe={"httpGet": {"port": 80}, "initialDelaySeconds": 10})
     now = dt.datetime.now(dt.UTC)

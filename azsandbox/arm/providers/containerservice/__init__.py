@@ -49,7 +49,7 @@ class ContainerService(Provider):
     def prepare(self, arm: Any) -> None:
         """Adds the types of the node resource group, and to every cluster Entra's access and the registries' images."""
         from azsandbox.aks import access
-        from azsandbox.aks.identity import issuer
+        from azsandbox.aks.identity import issuer, rotation
         from azsandbox.aks.identity import processes as identity
         from azsandbox.aks.policy import processes
 
@@ -61,6 +61,7 @@ class ContainerService(Provider):
             clusters.configure.append(lambda cluster: processes.attach(arm, cluster))
             clusters.configure.append(lambda cluster: issuer.attach(arm, cluster))
             clusters.configure.append(lambda cluster: identity.attach(arm, cluster))
+            clusters.configure.append(lambda cluster: rotation.attach(arm, cluster))
 
     async def run(self, arm: Any) -> None:
         """The cluster autoscaler, for all clusters that have it on."""

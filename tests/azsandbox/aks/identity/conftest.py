@@ -41,6 +41,49 @@ print(json.dumps({"kubeconfig": bytes(config).decode(), "issuer": cluster.oidc_i
 """
 
 
+FEDERATE = """
+import json, os
+from azure.identity import DefaultAzureCredential
+from azure.mgmt.msi import ManagedServiceIdentityClient
+
+client = ManagedServiceIdentityClient(DefaultAzureCredential(), os.environ["AZURE_SUBSCRIPTION_ID"])
+body = {"issuer": os.environ["ISSUER"], "subject": os.environ["SUBJECT"], "audiences": ["api://AzureADTokenExchange"]}
+client.federated_identity_credentials.create_or_update("rg-wi", "id-app", "app", body)
+print("{}")
+"""
+
+ASSIGN = """
+import json, os, uuid
+from azure.identity import DefaultAzureCredential
+from azure.mgmt.authorization import AuthorizationManagementClient
+
+subscription = os.environ["AZURE_SUBSCRIPTION_ID"]
+client = AuthorizationManagementClient(DefaultAzureCredential(), subscription)
+for principal, role, kind in json.loads(os.environ["ROLES"]):
+    definition = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}"
+    client.role_assignments.create(os.environ["VAULT"], str(uuid.uuid4()),
+        {"role_definition_id": definition, "principal_id": principal, "principal_type": kind})
+print("{}")
+"""
+
+SET = """
+import os, time
+from azure.core.exceptions import HttpResponseError
+from azure.identity import DefaultAzureCredential
+from azure.keyvault.secrets import SecretClient
+
+client = SecretClient("https://kv-wi.vault.azure.net", DefaultAzureCredential())
+for _ in range(40):
+    try:
+        client.set_secret("greeting", os.environ["VALUE"])
+        break
+    except HttpResponseError as error:
+        assert "ForbiddenByRbac" in str(error), error
+        time.sleep(0.25)
+print("{}")
+"""
+
+
 class Lab:
     """The sandbox, with what was made in it."""
 
@@ -80,3 +123,52 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         kubeconfig.write_text(made.pop("kubeconfig"))
         kubeconfig.chmod(0o600)
         yield Lab(sandbox, made, str(kubeconfig))
+
+
+OFFICER, USER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "4633458b-17de-408a-b874-0445c86b69e6"
+SUBJECT = "system:serviceaccount:shop:app"
+
+
+def account(lab: Lab, name: str = "app", **annotations: str) -> dict[str, Any]:
+    found = {f"azure.workload.identity/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name, "namespace": "shop", "annotations": found},
+    }
+
+
+def pod(name: str, *, annotations: dict[str, str] | None = None, opted_in: bool = True, **spec: Any) -> dict[str, Any]:
+    image = "mcr.microsoft.com/oss/kubernetes/pause:3.9"
+    labels = {"azure.workload.identity/use": "true"} if opted_in else {}
+    metadata = {"name": name, "namespace": "shop", "labels": labels, "annotations": annotations or {}}
+    containers = [{"name": "app", "image": image}, {"name": "side", "image": image}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"serviceAccountName": "app", "containers": containers, **spec},
+    }
+
+
+@pytest.fixture(scope="session")
+def shop(lab: Lab) -> Lab:
+    """A namespace with an annotated account."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    lab.apply(namespace)
+    lab.apply(account(lab, client_id=lab.made["client"]))
+    lab.kubectl(
+        "-n", "kube-system", "rollout", "status", "deployment/azure-wi-webhook-controller-manager", "--timeout=60s"
+    )
+    return lab
+
+
+@pytest.fixture(scope="session")
+def linked(shop: Lab) -> Lab:
+    """The identity is linked to the account, may read the vault, and there is something to read."""
+    me = shop.sandbox.env()["object_id"]
+    roles = [(me, OFFICER, "User"), (shop.made["principal"], USER, "ServicePrincipal")]
+    shop.python(ASSIGN, ROLES=json.dumps(roles), VAULT=shop.made["vault"])
+    shop.python(FEDERATE, ISSUER=shop.made["issuer"], SUBJECT=SUBJECT)
+    shop.python(SET, VALUE="hello")
+    return shop
