@@ -160,6 +160,8 @@ def test_an_object_that_is_not_mounted_is_not_synced(store: Lab) -> None:
 
 def test_no_value_is_in_the_sandboxs_log(store: Lab) -> None:
     store.python(SET, VALUE="s3cr3t-in-no-log")
-    until(lambda: store.kubectl("exec", "reader", "-n", "shop", "--", "cat", "/mnt/store/greeting") == "s3cr3t-in-no-log")
+    until(
+        lambda: store.kubectl("exec", "reader", "-n", "shop", "--", "cat", "/mnt/store/greeting") == "s3cr3t-in-no-log"
+    )
     log = store.sandbox.home.joinpath("sandbox.log").read_text()
     assert "kv-wi.vault.azure.net/secrets/greeting" in log and "s3cr3t-in-no-log" not in log
