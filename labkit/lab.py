@@ -9,12 +9,7 @@ lab.check("cluster.system-pool-taint")
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import settings as settings_file
 from labkit import targets, waiting
-from labkit.errors import CommandFailed, LabError, ReadError, TargetError, ToolMissing
-from labkit.output import Output
+from labkit.errors import LabError, TargetError
+from labkit.looking import Looking
 from labkit.settings import Settings
 from labkit.views import tracebacks
 
@@ -32,30 +27,13 @@ if TYPE_CHECKING:
     from labkit.gitops.gitops import GitOps
     from labkit.people import Group, Person
     from labkit.policies import Policies
-    from labkit.readers import ArmReader, KubernetesReader, LogsReader
     from labkit.reports.model import Report
     from labkit.views.cards import Results
-    from labkit.views.diagram import Diagram
-    from labkit.views.live import LiveView
-    from labkit.views.table import Row, Table
-
-KEPT = ".labkit"
-"""Folder beside lab.toml that holds the lab's kubeconfig and its tokens."""
-
-STARTING = 30
-"""Seconds that a cluster may say that its control plane is not running yet."""
+    from labkit.views.table import Table
 
 
-class Lab:
+class Lab(Looking):
     """A lab that is open: its settings, its target, and what a lesson needs of both."""
-
-    def __init__(self, settings: Settings, home: Path, target: targets.Target) -> None:
-        """Use `Lab.open()`."""
-        self.settings = settings
-        self.home = home
-        self.target = target
-        self.connection = targets.Connection(place="not connected")
-        self._kubernetes: tuple[tuple[str, int, str], KubernetesReader] | None = None
 
     @classmethod
     def open(cls, path: str | Path | None = None, *, quiet: bool = False) -> Lab:
@@ -78,43 +56,7 @@ class Lab:
             print(f"Lab open on {lab.connection.place}: group {settings.resource_group}, cluster {settings.cluster}.")
         return lab
 
-    def connect(self) -> None:
-        """Make sure that the target answers, starting it again if it is down, and take its environment over."""
-        self.connection = self.target.connect()
-        os.environ.update(self.connection.environment)
-        os.environ["KUBECONFIG"] = str(self.kubeconfig_path)
-
-    # -- who and where ------------------------------------------------------------------------------------------
-
-    @property
-    def subscription_id(self) -> str:
-        """The subscription that the lab works in."""
-        return self.connection.subscription_id
-
-    @property
-    def tenant_id(self) -> str:
-        """The Entra ID tenant of the subscription."""
-        return self.connection.tenant_id
-
-    @property
-    def object_id(self) -> str:
-        """Object id of whoever is signed in."""
-        return self.connection.object_id
-
-    @property
-    def place(self) -> str:
-        """Where the lab runs, in words for a reader."""
-        return self.connection.place
-
-    @property
-    def costs(self) -> bool:
-        """True where what the lab makes is paid for."""
-        return self.connection.costs
-
-    @property
-    def kubeconfig_path(self) -> Path:
-        """Where the lab's kubeconfig is; of a read-only target, the kubeconfig that it was found in."""
-        return self.connection.kubeconfig or self.home / KEPT / "kubeconfig"
+    # -- who and what -------------------------------------------------------------------------------------------
 
     def status(self) -> Table:
         """Target, subscription, names and versions of this lab, as a table."""
@@ -154,159 +96,6 @@ class Lab:
         finally:
             directory.close()
 
-    # -- waiting ------------------------------------------------------------------------------------------------
-
-    def wait(self, awaited: Any, title: str, *, timeout: float = 600) -> Any:
-        """Wait with a progress bar, and return the result.
-
-        `awaited` is a poller of an Azure SDK (what every `begin_…` returns), followed to its end; or a function
-        that answers True when what it looks at holds, and meanwhile words or False, for at most `timeout` seconds.
-        Raises OperationFailed with the service's own reason.
-        """
-        if callable(getattr(awaited, "result", None)):
-            return waiting.for_operation(awaited, title, arm=self._arm_or_none(), revive=self.connect)
-        if callable(awaited):
-            return waiting.until(awaited, title, timeout=timeout)
-        raise LabError(f"lab.wait takes a poller or a function; found {type(awaited).__name__}", "help(lab.wait)")
-
-    # -- the cluster --------------------------------------------------------------------------------------------
-
-    def kubeconfig(self, *, admin: bool = False) -> Path:
-        """Fetch the cluster's kubeconfig and merge it into the lab's own, 0600; returns its path.
-
-        The user's credentials sign in through Entra ID by `labkit token`; `admin` fetches the local account's.
-        Sets KUBECONFIG of this process, so that kubectl and the kubernetes client use it. Raises ReadError with
-        Azure's own refusal.
-        """
-        from labkit import kubeconfig as kubeconfigs
-
-        if self.connection.reads_only:
-            return self.kubeconfig_path
-        document = self.credentials(self.arm, admin=admin)
-        ready = kubeconfigs.converted(
-            document,
-            environment=self.connection.environment,
-            proxy=self.connection.proxy,
-            cache=self.home / KEPT / "tokens",
-        )
-        path = self.kubeconfig_path
-        if path.exists():
-            ready = kubeconfigs.merged(kubeconfigs.read(path), ready)
-        kubeconfigs.write(path, ready)
-        os.environ["KUBECONFIG"] = str(path)
-        return path
-
-    def credentials(self, reader: ArmReader, *, admin: bool = False) -> dict[str, Any]:
-        """The kubeconfig that Azure hands out, as it is, to whom `reader` asks as. Raises ReadError."""
-        import base64
-
-        from labkit import kubeconfig as kubeconfigs
-        from labkit.checks.evidence import api_versions, cluster_path
-
-        action = "listClusterAdminCredential" if admin else "listClusterUserCredential"
-        path = f"{cluster_path(self.subscription_id, self.settings)}/{action}"
-        answer = self._when_ready(lambda: reader.post(path, api_versions()["managedClusters"]))
-        found = answer.get("kubeconfigs") or []
-        if not found:
-            raise ReadError(f"{action} answered no kubeconfig", 0, "NoKubeconfig", "az aks get-credentials")
-        text = base64.b64decode(found[0]["value"]).decode()
-        return kubeconfigs.parse(text, f"the answer of {action}")
-
-    def _when_ready(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What `ask` answers; a control plane that is just starting says 409, and is asked again for a while."""
-        deadline = time.monotonic() + STARTING
-        while True:
-            try:
-                return ask()
-            except ReadError as error:
-                if error.status != 409 or time.monotonic() >= deadline:
-                    raise
-            time.sleep(0.2)
-
-    def kubectl(
-        self,
-        command: str | Sequence[str],
-        *,
-        input: str | None = None,
-        check: bool = True,
-        kubeconfig: Path | None = None,
-    ) -> Output:
-        """Run kubectl with the lab's kubeconfig, or another, print what it says, and return it.
-
-        `command` is split as a shell would, but no shell runs it. `input` is given to its standard input, for
-        `apply -f -`. An exit code other than 0 raises CommandFailed, unless `check` is False.
-        """
-        words = shlex.split(command) if isinstance(command, str) else list(command)
-        ended = self.run_kubectl(words, input=input, check=check, kubeconfig=kubeconfig)
-        for said in (ended.stdout, ended.stderr):
-            if said:
-                print(said, end="" if said.endswith("\n") else "\n")
-        return ended
-
-    def run_kubectl(
-        self,
-        words: Sequence[str],
-        *,
-        input: str | None = None,
-        check: bool = True,
-        kubeconfig: Path | None = None,
-    ) -> Output:
-        """As `kubectl`, and print nothing."""
-        program = shutil.which("kubectl")
-        if program is None:
-            raise ToolMissing(
-                "kubectl is not on the PATH.", "see https://kubernetes.io/docs/tasks/tools/ for how to install it"
-            )
-        if kubeconfig is None and not self.kubeconfig_path.exists():
-            self.kubeconfig()
-        context = ["--context", self.connection.context] if self.connection.context and kubeconfig is None else []
-        environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig_path)}
-        ended = subprocess.run(
-            [program, *context, *words], input=input, capture_output=True, text=True, env=environment, check=False
-        )
-        shown = shlex.join(["kubectl", *words])
-        if ended.returncode != 0 and check:
-            raise CommandFailed(shown, ended.returncode, ended.stdout, ended.stderr)
-        return Output(shown, ended.returncode, ended.stdout, ended.stderr)
-
-    @property
-    def arm(self) -> ArmReader:
-        """Reads of Azure Resource Manager, as it answers them; for views and checks."""
-        found = self._arm_or_none()
-        if found is None:
-            raise TargetError(f"{self.place} gives Kubernetes to read, and not Azure.", "labkit use aks")
-        return found
-
-    @cached_property
-    def _reader(self) -> ArmReader:
-        from labkit.readers import ArmReader
-
-        return ArmReader()
-
-    def _arm_or_none(self) -> ArmReader | None:
-        return self._reader if self.subscription_id else None
-
-    @cached_property
-    def _logs(self) -> LogsReader:
-        from labkit.readers import LogsReader
-
-        return LogsReader()
-
-    def kubernetes(self) -> KubernetesReader:
-        """Reads of the cluster's API, as it answers them; fetches a kubeconfig if there is none yet.
-
-        One reader serves until the kubeconfig changes, since signing in runs a program; it can be read from after it
-        was closed.
-        """
-        from labkit.readers import KubernetesReader
-
-        if not self.kubeconfig_path.exists():
-            self.kubeconfig()
-        source = (str(self.kubeconfig_path), self.kubeconfig_path.stat().st_mtime_ns, self.connection.context)
-        if self._kubernetes is None or self._kubernetes[0] != source:
-            self._kubernetes = source, KubernetesReader(self.kubeconfig_path, self.connection.context)
-        return self._kubernetes[1]
-
     @cached_property
     def gitops(self) -> GitOps:
         """The learner's repository, and what Flux makes of it."""
@@ -321,129 +110,20 @@ class Lab:
 
         return Policies(self)
 
-    # -- looking ------------------------------------------------------------------------------------------------
+    # -- waiting ------------------------------------------------------------------------------------------------
 
-    def table(self, rows: Iterable[Mapping[str, object]], title: str = "", columns: Sequence[str] = ()) -> Table:
-        """`rows` (mappings of column to value) as a table; the last expression of a cell shows it."""
-        from labkit.views.table import Table
+    def wait(self, awaited: Any, title: str, *, timeout: float = 600) -> Any:
+        """Wait with a progress bar, and return the result.
 
-        return Table.of(rows, columns, title)
-
-    def logs(self, answer: Any, title: str = "") -> Table:
-        """The rows of a table that azure-monitor-query answered, as a table; of times the second is shown.
-
-        `answer` is a LogsQueryResult, of which the first table is shown, or a LogsTable.
+        `awaited` is a poller of an Azure SDK (what every `begin_…` returns), followed to its end; or a function
+        that answers True when what it looks at holds, and meanwhile words or False, for at most `timeout` seconds.
+        Raises OperationFailed with the service's own reason.
         """
-        from labkit.views import rows
-
-        found = answer.tables[0] if hasattr(answer, "tables") else answer
-        return self.table(map(rows.log(found.columns), found.rows), title, found.columns)
-
-    def resources(self) -> Table:
-        """What is in the lab's resource group."""
-        from labkit.checks.evidence import api_versions
-        from labkit.views import rows
-
-        path = f"/subscriptions/{self.subscription_id}/resourceGroups/{self.settings.resource_group}/resources"
-        try:
-            found = self.arm.list(path, api_versions()["resources"])
-        except ReadError as error:
-            if not error.missing:
-                raise
-            found = []
-        return self.table(map(rows.resource, found), f"Resources in {self.settings.resource_group}")
-
-    def subnets(self) -> Table:
-        """The subnets of the lab's network: range, delegation, state."""
-        from labkit.checks.evidence import api_versions
-        from labkit.views import rows
-
-        path = (
-            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.settings.resource_group}"
-            f"/providers/Microsoft.Network/virtualNetworks/{self.settings.vnet}"
-        )
-        network = self.arm.get(path, api_versions()["virtualNetworks"])
-        return self.table(
-            map(rows.subnet, network["properties"].get("subnets") or []), f"Subnets of {self.settings.vnet}"
-        )
-
-    def pools(self) -> Table:
-        """The cluster's node pools as Azure has them."""
-        from labkit.views import rows
-
-        profiles = self.cluster()["properties"].get("agentPoolProfiles") or []
-        return self.table(map(rows.agent_pool, profiles), f"Node pools of {self.settings.cluster}")
-
-    def cluster(self) -> dict[str, Any]:
-        """The managed cluster as Azure answers it, with the keys of the REST documentation."""
-        from labkit.checks.evidence import api_versions, cluster_path
-
-        return self.arm.get(cluster_path(self.subscription_id, self.settings), api_versions()["managedClusters"])
-
-    def nodes(self) -> Table:
-        """The nodes as they are now: pool, zone, readiness, taints, version."""
-        from labkit.views import rows
-
-        return self._listed("/api/v1/nodes", rows.node, "Nodes")
-
-    def pods(self, namespace: str = "", selector: str = "") -> Table:
-        """Pods as they are now, with the reason of those that have no node."""
-        from labkit.views import rows
-
-        return self._listed(_pods(namespace, selector), rows.pod, _pods_title(namespace, selector))
-
-    def events(self, namespace: str = "default") -> Table:
-        """The events of a namespace as they are now, the last one last."""
-        from labkit.views import rows
-
-        path, title = f"/api/v1/namespaces/{namespace}/events", f"Events in {namespace}"
-        return self._listed(path, rows.event, title, order=rows.event_time)
-
-    def _listed(
-        self,
-        path: str,
-        row: Callable[[Mapping[str, Any]], Row],
-        title: str,
-        order: Callable[[Mapping[str, Any]], str] | None = None,
-    ) -> Table:
-        reader = self.kubernetes()
-        try:
-            items = [item for page in reader.pages(path) for item in page]
-        finally:
-            reader.close()
-        return self.table(map(row, sorted(items, key=order) if order else items), title)
-
-    def watch(self, path: str, row: Callable[[Mapping[str, Any]], Row], title: str, *, minutes: float = 30) -> LiveView:
-        """A table of the list at `path` of the Kubernetes API that follows it until `.stop()`.
-
-        `row` turns an object into a row; `labkit.views.rows` has those of nodes, pods and events.
-        """
-        from labkit.views.live import LiveView
-
-        return LiveView(self.kubernetes(), path, row, title, minutes=minutes)
-
-    def watch_nodes(self) -> LiveView:
-        """A table of the nodes that follows them until `.stop()`."""
-        from labkit.views import rows
-
-        return self.watch("/api/v1/nodes", rows.node, "Nodes")
-
-    def watch_pods(self, namespace: str = "", selector: str = "") -> LiveView:
-        """A table of pods that follows them until `.stop()`."""
-        from labkit.views import rows
-
-        return self.watch(_pods(namespace, selector), rows.pod, _pods_title(namespace, selector))
-
-    def diagram(self) -> Diagram:
-        """The node pools as a picture, with the same in words."""
-        from labkit.views import diagram
-
-        reader = self.kubernetes()
-        try:
-            nodes = [item for page in reader.pages("/api/v1/nodes") for item in page]
-        finally:
-            reader.close()
-        return diagram.pools(self.cluster(), nodes)
+        if callable(getattr(awaited, "result", None)):
+            return waiting.for_operation(awaited, title, arm=self._arm_or_none(), revive=self.connect)
+        if callable(awaited):
+            return waiting.until(awaited, title, timeout=timeout)
+        raise LabError(f"lab.wait takes a poller or a function; found {type(awaited).__name__}", "help(lab.wait)")
 
     # -- checking -----------------------------------------------------------------------------------------------
 
@@ -575,15 +255,3 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"<Lab on {self.place}: {self.settings.resource_group}/{self.settings.cluster}>"
-
-
-def _pods(namespace: str, selector: str) -> str:
-    from urllib.parse import quote
-
-    path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
-    return f"{path}?labelSelector={quote(selector)}" if selector else path
-
-
-def _pods_title(namespace: str, selector: str) -> str:
-    where = f" in {namespace}" if namespace else ""
-    return f"Pods{where}{f' with {selector}' if selector else ''}"

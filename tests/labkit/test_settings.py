@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import SettingsError
-from labkit.settings import KEYS, POOL_TABLES, Settings, find, template
+from labkit.keys import KEYS, POOL_TABLES
+from labkit.settings import Settings, find, template
 
 
 def test_the_defaults_are_those_of_the_series() -> None:

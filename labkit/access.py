@@ -1,0 +1,215 @@
+"""What a lab reaches Azure and its cluster by: its connection, the kubeconfig, kubectl, and readers of what is there."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit import targets
+from labkit.errors import CommandFailed, ReadError, TargetError, ToolMissing
+from labkit.output import Output
+from labkit.settings import Settings
+
+if TYPE_CHECKING:
+    from labkit.readers import ArmReader, KubernetesReader, LogsReader
+
+KEPT = ".labkit"
+"""Folder beside lab.toml that holds the lab's kubeconfig and its tokens."""
+
+STARTING = 30
+"""Seconds that a cluster may say that its control plane is not running yet."""
+
+
+class Access:
+    """A lab's settings and target, and the ways to what is there."""
+
+    def __init__(self, settings: Settings, home: Path, target: targets.Target) -> None:
+        """Use `Lab.open()`."""
+        self.settings = settings
+        self.home = home
+        self.target = target
+        self.connection = targets.Connection(place="not connected")
+        self._kubernetes: tuple[tuple[str, int, str], KubernetesReader] | None = None
+
+    def connect(self) -> None:
+        """Make sure that the target answers, starting it again if it is down, and take its environment over."""
+        self.connection = self.target.connect()
+        os.environ.update(self.connection.environment)
+        os.environ["KUBECONFIG"] = str(self.kubeconfig_path)
+
+    # -- who and where ------------------------------------------------------------------------------------------
+
+    @property
+    def subscription_id(self) -> str:
+        """The subscription that the lab works in."""
+        return self.connection.subscription_id
+
+    @property
+    def tenant_id(self) -> str:
+        """The Entra ID tenant of the subscription."""
+        return self.connection.tenant_id
+
+    @property
+    def object_id(self) -> str:
+        """Object id of whoever is signed in."""
+        return self.connection.object_id
+
+    @property
+    def place(self) -> str:
+        """Where the lab runs, in words for a reader."""
+        return self.connection.place
+
+    @property
+    def costs(self) -> bool:
+        """True where what the lab makes is paid for."""
+        return self.connection.costs
+
+    @property
+    def kubeconfig_path(self) -> Path:
+        """Where the lab's kubeconfig is; of a read-only target, the kubeconfig that it was found in."""
+        return self.connection.kubeconfig or self.home / KEPT / "kubeconfig"
+
+    # -- the cluster --------------------------------------------------------------------------------------------
+
+    def kubeconfig(self, *, admin: bool = False) -> Path:
+        """Fetch the cluster's kubeconfig and merge it into the lab's own, 0600; returns its path.
+
+        The user's credentials sign in through Entra ID by `labkit token`; `admin` fetches the local account's.
+        Sets KUBECONFIG of this process, so that kubectl and the kubernetes client use it. Raises ReadError with
+        Azure's own refusal.
+        """
+        from labkit import kubeconfig as kubeconfigs
+
+        if self.connection.reads_only:
+            return self.kubeconfig_path
+        document = self.credentials(self.arm, admin=admin)
+        ready = kubeconfigs.converted(
+            document,
+            environment=self.connection.environment,
+            proxy=self.connection.proxy,
+            cache=self.home / KEPT / "tokens",
+        )
+        path = self.kubeconfig_path
+        if path.exists():
+            ready = kubeconfigs.merged(kubeconfigs.read(path), ready)
+        kubeconfigs.write(path, ready)
+        os.environ["KUBECONFIG"] = str(path)
+        return path
+
+    def credentials(self, reader: ArmReader, *, admin: bool = False) -> dict[str, Any]:
+        """The kubeconfig that Azure hands out, as it is, to whom `reader` asks as. Raises ReadError."""
+        import base64
+
+        from labkit import kubeconfig as kubeconfigs
+        from labkit.checks.evidence import api_versions, cluster_path
+
+        action = "listClusterAdminCredential" if admin else "listClusterUserCredential"
+        path = f"{cluster_path(self.subscription_id, self.settings)}/{action}"
+        answer = self._when_ready(lambda: reader.post(path, api_versions()["managedClusters"]))
+        found = answer.get("kubeconfigs") or []
+        if not found:
+            raise ReadError(f"{action} answered no kubeconfig", 0, "NoKubeconfig", "az aks get-credentials")
+        text = base64.b64decode(found[0]["value"]).decode()
+        return kubeconfigs.parse(text, f"the answer of {action}")
+
+    def _when_ready(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `ask` answers; a control plane that is just starting says 409, and is asked again for a while."""
+        deadline = time.monotonic() + STARTING
+        while True:
+            try:
+                return ask()
+            except ReadError as error:
+                if error.status != 409 or time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.2)
+
+    def kubectl(
+        self,
+        command: str | Sequence[str],
+        *,
+        input: str | None = None,
+        check: bool = True,
+        kubeconfig: Path | None = None,
+    ) -> Output:
+        """Run kubectl with the lab's kubeconfig, or another, print what it says, and return it.
+
+        `command` is split as a shell would, but no shell runs it. `input` is given to its standard input, for
+        `apply -f -`. An exit code other than 0 raises CommandFailed, unless `check` is False.
+        """
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+        ended = self.run_kubectl(words, input=input, check=check, kubeconfig=kubeconfig)
+        for said in (ended.stdout, ended.stderr):
+            if said:
+                print(said, end="" if said.endswith("\n") else "\n")
+        return ended
+
+    def run_kubectl(
+        self,
+        words: Sequence[str],
+        *,
+        input: str | None = None,
+        check: bool = True,
+        kubeconfig: Path | None = None,
+    ) -> Output:
+        """As `kubectl`, and print nothing."""
+        program = shutil.which("kubectl")
+        if program is None:
+            raise ToolMissing(
+                "kubectl is not on the PATH.", "see https://kubernetes.io/docs/tasks/tools/ for how to install it"
+            )
+        if kubeconfig is None and not self.kubeconfig_path.exists():
+            self.kubeconfig()
+        context = ["--context", self.connection.context] if self.connection.context and kubeconfig is None else []
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig_path)}
+        ended = subprocess.run(
+            [program, *context, *words], input=input, capture_output=True, text=True, env=environment, check=False
+        )
+        shown = shlex.join(["kubectl", *words])
+        if ended.returncode != 0 and check:
+            raise CommandFailed(shown, ended.returncode, ended.stdout, ended.stderr)
+        return Output(shown, ended.returncode, ended.stdout, ended.stderr)
+
+    @property
+    def arm(self) -> ArmReader:
+        """Reads of Azure Resource Manager, as it answers them; for views and checks."""
+        found = self._arm_or_none()
+        if found is None:
+            raise TargetError(f"{self.place} gives Kubernetes to read, and not Azure.", "labkit use aks")
+        return found
+
+    @cached_property
+    def _reader(self) -> ArmReader:
+        from labkit.readers import ArmReader
+
+        return ArmReader()
+
+    def _arm_or_none(self) -> ArmReader | None:
+        return self._reader if self.subscription_id else None
+
+    @cached_property
+    def _logs(self) -> LogsReader:
+        from labkit.readers import LogsReader
+
+        return LogsReader()
+
+    def kubernetes(self) -> KubernetesReader:
+        """Reads of the cluster's API, as it answers them; fetches a kubeconfig if there is none yet.
+
+        One reader serves until the kubeconfig changes, since signing in runs a program; it can be read from after it
+        was closed.
+        """
+        from labkit.readers import KubernetesReader
+
+        if not self.kubeconfig_path.exists():
+            self.kubeconfig()
+        source = (str(self.kubeconfig_path), self.kubeconfig_path.stat().st_mtime_ns, self.connection.context)
+        if self._kubernetes is None or self._kubernetes[0] != source:
+            self._kubernetes = source, KubernetesReader(self.kubeconfig_path, self.connection.context)
+        return self._kubernetes[1]
