@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("lessons", nargs="*", metavar="LESSON", help="for example 00 12; none: all")
     verify.add_argument("--times", type=int, default=2, help="how often each is run in a row (default 2)")
     verify.add_argument("--notebooks", type=Path, default=None, metavar="FOLDER", help="where the lessons are")
+    verify.add_argument("--save", type=Path, metavar="FOLDER", help="keep the notebooks there, with their outputs")
     verify.set_defaults(run=_verify)
 
     token = commands.add_parser("token", help="a token for the API server, as kubectl's credential plug-in")
@@ -177,7 +178,8 @@ def _verify(options: argparse.Namespace) -> int:
     from labkit import verify
 
     folder = options.notebooks or _file(options).parent / "notebooks"
-    return verify.run(folder, options.lessons, times=options.times, home=_file(options).resolve().parent)
+    home = _file(options).resolve().parent
+    return verify.run(folder, options.lessons, times=options.times, home=home, save=options.save)
 
 
 def _token(options: argparse.Namespace) -> int:

@@ -53,11 +53,19 @@ class Outcome:
         return f"{self.lesson:<24} run {self.number}  {word}  {self.seconds:5.1f} s{tail}"
 
 
-def run(folder: Path, lessons: Sequence[str] = (), *, times: int = 2, home: Path | None = None) -> int:
+def run(
+    folder: Path,
+    lessons: Sequence[str] = (),
+    *,
+    times: int = 2,
+    home: Path | None = None,
+    save: Path | None = None,
+) -> int:
     """Run the lessons in `folder`, each `times` times in a row, and print a line for each run.
 
-    `lessons` are the numbers or the beginnings of names; without any, all of them. Returns 0 if all ran to their end,
-    1 if one did not, 3 if there is no lesson.
+    `lessons` are the numbers or the beginnings of names; without any, all of them. `save` is a folder that the
+    notebooks are kept in as they ran, solutions and outputs included. Returns 0 if all ran to their end, 1 if one did
+    not, 3 if there is no lesson.
     """
     notebooks = list(find(folder, lessons))
     if not notebooks:
@@ -69,7 +77,7 @@ def run(folder: Path, lessons: Sequence[str] = (), *, times: int = 2, home: Path
     for index, (path, number) in enumerate(runs):
         following = start_kernel(folder, home or folder.parent) if index + 1 < len(runs) else None
         try:
-            outcome = run_once(path, number, kernel)
+            outcome = run_once(path, number, kernel, save)
         except BaseException:
             end_kernel(following)
             raise
@@ -110,8 +118,8 @@ def end_kernel(kernel: Any) -> None:
         kernel.shutdown_kernel(now=True)
 
 
-def run_once(path: Path, number: int, kernel: Any) -> Outcome:
-    """Run one lesson to its end in the kernel, which ends with it."""
+def run_once(path: Path, number: int, kernel: Any, save: Path | None = None) -> Outcome:
+    """Run one lesson to its end in the kernel, which ends with it; `save` keeps it as NAME-runN.ipynb."""
     _quick_import()
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -140,8 +148,17 @@ def run_once(path: Path, number: int, kernel: Any) -> Outcome:
         problem = "the kernel died"
     finally:
         end_kernel(kernel)
+        if save is not None:
+            _save(notebook, save / f"{path.stem}-run{number}.ipynb")
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     return Outcome(path.stem, number, time.monotonic() - started, problem, cells)
+
+
+def _save(notebook: Any, path: Path) -> None:
+    import nbformat
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
 
 
 def _python_path() -> str:

@@ -86,6 +86,17 @@ def test_lessons_run_twice_and_a_failure_is_a_line_and_an_exit_code(
     assert total.startswith("2 of 4 runs passed")
 
 
+def test_what_ran_is_kept_with_solutions_and_outputs_for_who_asks(tmp_path: Path) -> None:
+    write(tmp_path, "00-good", [("print('seen')", {}), ("taint = ...", EXERCISE)])
+    solve(tmp_path, "00-good", '[taint]\ncode = """\nprint("solved")\n"""\n')
+    write(tmp_path, "11-bad", [("1 / 0", {})])
+    verify.run(tmp_path, times=1, save=tmp_path / "kept")
+    good, bad = (verify.read(tmp_path / "kept" / f"{name}-run1.ipynb") for name in ("00-good", "11-bad"))
+    assert [cell.outputs[0].text for cell in good.cells] == ["seen\n", "solved\n"]
+    assert bad.cells[0].outputs[0].ename == "ZeroDivisionError"
+    assert not verify.read(tmp_path / "00-good.ipynb").cells[0].outputs
+
+
 def test_what_a_kernel_imports_beforehand_gives_a_lesson_no_names(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
