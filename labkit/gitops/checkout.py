@@ -64,12 +64,18 @@ class Checkout:
         target.write_text(text.lstrip("\n"), encoding="utf-8")
 
     def commit(self, message: str) -> str:
-        """Adds all changes, commits and pushes them; returns the commit. Without changes it returns the last one."""
+        """Adds all changes, commits and pushes them; returns the commit. Without changes it returns the last one.
+
+        Says in a line what was pushed.
+        """
         self._run(["add", "--all"], self.folder, check=True, show=False)
-        if self._says("status", "--porcelain"):
+        changed = bool(self._says("status", "--porcelain"))
+        if changed:
             self._run(["commit", "--quiet", "--message", message], self.folder, check=True, show=False)
         self._run(["push", "--quiet", "--set-upstream", "origin", self.branch], self.folder, check=True, show=True)
-        return self.head()
+        commit = self.head()
+        print(f"Pushed {commit[:8]}: {message}" if changed else f"Nothing to commit; {self.branch} is at {commit[:8]}.")
+        return commit
 
     def _says(self, *words: str) -> str:
         if not self.exists:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,9 @@ KINDS = {
     "HelmRelease": "/apis/helm.toolkit.fluxcd.io/v2/helmreleases",
 }
 SOURCES = ("GitRepository", "OCIRepository", "HelmRepository")
+CROWD, LINE = 12, 100
+"""How many objects of one keeper are told a line each; more of them are told by kind, in lines of that many characters."""
+DIGEST = re.compile(r"\b([0-9a-f]{8})(?:[0-9a-f]{32}|[0-9a-f]{56})\b")
 
 
 @dataclass
@@ -48,18 +52,34 @@ class Node:
         said = ", ".join(part for part in (self.state, short(self.revision)) if part)
         why = f": {self.message}" if self.message and self.state not in ("Ready", "") else ""
         yield f"{first}{self.title}{f' ({said})' if said else ''}{why}"
-        below = [node for node in self.below if objects or node.kind in KINDS]
+        below = self._told() if objects else [node for node in self.below if node.kind in KINDS]
         for index, node in enumerate(below):
             last = index == len(below) - 1
             yield from node._lines(
                 rest + ("└── " if last else "├── "), rest + ("    " if last else "│   "), objects=objects
             )
 
+    def _told(self) -> list[Node]:
+        """What is below it, a crowd of objects by kind and namespace: Flux itself is forty of them."""
+        if sum(node.kind not in KINDS for node in self.below) <= CROWD:
+            return self.below
+        groups: dict[tuple[str, str, str], list[Node]] = {}
+        for node in self.below:
+            own = node.name if node.kind in KINDS else ""
+            groups.setdefault((node.kind, node.namespace, own), []).append(node)
+        return [nodes[0] if len(nodes) == 1 else _crowd(nodes) for nodes in groups.values()]
+
     def walk(self) -> Iterator[Node]:
         """It, and all that is below it."""
         yield self
         for node in self.below:
             yield from node.walk()
+
+
+def _crowd(nodes: Sequence[Node]) -> Node:
+    names = ", ".join(node.name for node in nodes)
+    told = names if len(names) <= LINE else f"{names[:LINE].rpartition(', ')[0]}, …"
+    return Node(nodes[0].kind, nodes[0].namespace, told, f"{len(nodes)} objects")
 
 
 def short(revision: str) -> str:
@@ -111,7 +131,7 @@ def row(kind: str, item: Object) -> Row:
         "object": f"{node.namespace}/{node.name}",
         "state": node.state,
         "revision": short(node.revision),
-        "message": node.message,
+        "message": DIGEST.sub(r"\1", node.message),
     }
 
 

@@ -39,10 +39,15 @@ def _place(
 
 
 def _sentence(node: Node) -> str:
-    kept = sum(child.kind not in KINDS for child in node.below)
     parts = [node.state or "no state", f"at {short(node.revision)}" if node.revision else ""]
-    parts += [f"{kept} objects" if kept else "", f"then {', '.join(n.name for n in node.below if n.kind in KINDS)}"]
+    parts += [_kept(node), f"then {', '.join(n.name for n in node.below if n.kind in KINDS)}"]
     return f"{node.title}: {', '.join(part for part in parts if part and part != 'then ')}."
+
+
+def _kept(node: Node) -> str:
+    """How many objects it keeps that are not Flux's own; empty for none."""
+    count = sum(child.kind not in KINDS for child in node.below)
+    return f"{count} object{'' if count == 1 else 's'}" if count else ""
 
 
 def _svg(
@@ -80,8 +85,7 @@ def _box(node: Node, column: int, row: int) -> str:
     x, y = column * STEP + EDGE, _top(row)
     well = node.state in ("Ready", "static")
     fill, dash = ("#eef6ea", "") if well else ("#fdf1e3", ' stroke-dasharray="5 3"')
-    kept = sum(child.kind not in KINDS for child in node.below)
-    state = ", ".join(part for part in (node.state, f"{kept} objects" if kept else "") if part)
+    state = ", ".join(part for part in (node.state, _kept(node)) if part)
     texts = [(node.title.partition(" ")[0] + " " + node.name, 600), (state, 400), (short(node.revision), 400)]
     shown = "".join(
         f'<text x="{x + 8}" y="{y + 17 + index * 16}" fill="#1f1f1f" font-weight="{weight}">{escape(_cut(text))}</text>'

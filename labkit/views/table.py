@@ -104,7 +104,7 @@ def _plain(value: object) -> str:
 def _breakable(text: str) -> str:
     """`text` as HTML, its long words with places where a line may end, so that a wide table fits the page."""
     words = (
-        re.sub(r"(?<=[^\W_])([/.=:,@_-]+)(?=\w)", "\\1\u200b", word) if len(word) > WORD else word
+        re.sub(r"(?<=\S)([/.=:,;@_&?-]+)(?=\S)", "\\1\u200b", word) if len(word) > WORD else word
         for word in re.split(r"(\s+)", text)
     )
     return escape("".join(words)).replace("\u200b", "<wbr>")

@@ -18,14 +18,19 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path / "clone", str(bare), "main")
 
 
-def test_an_empty_repository_is_cloned_and_takes_the_first_commit(checkout: Checkout) -> None:
+def test_an_empty_repository_is_cloned_and_takes_the_first_commit(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert not checkout.exists and checkout.head() == ""
     checkout.clone()
     checkout.write("apps/a.yaml", "\na: 1\n")
     first = checkout.commit("Add a")
     assert len(first) == 40
+    assert f"Pushed {first[:8]}: Add a\n" in capsys.readouterr().out
     assert checkout.git("ls-remote origin refs/heads/main").stdout.startswith(first)
+    capsys.readouterr()
     assert checkout.commit("Add nothing") == first
+    assert capsys.readouterr().out == f"Nothing to commit; main is at {first[:8]}.\n"
     assert (checkout.folder / "apps/a.yaml").read_text() == "a: 1\n"
 
 

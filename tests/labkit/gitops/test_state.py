@@ -39,7 +39,7 @@ def test_an_object_of_flux_that_failed_says_why() -> None:
 
 def test_the_picture_says_in_words_what_it_shows() -> None:
     picture = flux_diagram.flow(state.tree(objects()))
-    assert "Kustomization flux-system/apps-staging: Ready, at main@sha1:01234567, 1 objects." in picture.description
+    assert "Kustomization flux-system/apps-staging: Ready, at main@sha1:01234567, 1 object." in picture.description
     assert picture.svg.count("<rect") == 1 + 6
     assert "<script" not in picture.svg
 
@@ -74,3 +74,23 @@ def test_a_diff_of_kubectl_is_told_by_object() -> None:
         ("Deployment staging/hello", difference.CHANGED),
         ("Namespace fresh", difference.MISSING),
     ]
+
+
+def test_a_crowd_of_objects_is_told_by_kind() -> None:
+    found = objects()
+    entries = [{"id": f"_x{n}.example.com_apiextensions.k8s.io_CustomResourceDefinition", "v": "v1"} for n in range(14)]
+    entries += [{"id": "flux-system_source-controller_apps_Deployment", "v": "v1"}]
+    found["Kustomization"][1]["status"]["inventory"] = {"entries": entries}
+    lines = state.tree(found)[0].text().splitlines()
+    assert sum("CustomResourceDefinition" in line for line in lines) == 1
+    (crowd,) = (line for line in lines if "CustomResourceDefinition" in line)
+    assert "CustomResourceDefinition x0.example.com, x1.example.com" in crowd
+    assert crowd.endswith(", … (14 objects)")
+    assert any(line.endswith("Deployment flux-system/source-controller") for line in lines)
+    assert sum(len(node.below) for node in state.tree(found)[0].walk()) > 15
+
+
+def test_a_message_of_flux_has_its_digests_cut() -> None:
+    found = objects()
+    found["Kustomization"][1]["status"]["conditions"][0]["message"] = f"Applied revision: main@sha1:{COMMIT}"
+    assert state.rows(found)[3]["message"] == "Applied revision: main@sha1:01234567"
