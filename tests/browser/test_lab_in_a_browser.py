@@ -212,7 +212,7 @@ group = "/subscriptions/0000/resourceGroups/rg/providers/Microsoft.ContainerServ
 pattern = r"pattern ^acr\.azurecr\.io/.+$|^mcr\.microsoft\.com/.+$"
 facts = dict(severity="high", era="modern", expected="one", object_id=group, reason="", why="It matters.", next_command="az x")
 Results([Result(id="a.b", title=str(status), status=status, observed=pattern, **facts) for status in Status]).show()
-wide = {f"column {n}": "CriticalAddonsOnly=true:NoSchedule" for n in range(7)} | {"why": pattern * 3}
+wide = {f"column {n}": "CriticalAddonsOnly=true:NoSchedule" for n in range(4)} | {"why": pattern * 3}
 Table.of([wide, wide], title="Wide").show()
 Table.of([{"pod": f"web-{n}"} for n in range(60)], title="Long").show()
 """
