@@ -1,7 +1,8 @@
 """The cluster autoscaler: pools grow for pods that do not fit, and shrink by nodes that are not needed.
 
 Rules and words are those of Kubernetes' cluster-autoscaler (FAQ; events TriggeredScaleUp, NotTriggerScaleUp, ScaleDown;
-ConfigMap cluster-autoscaler-status), delays those of the cluster's autoScalerProfile, scaled by the clock.
+ConfigMap cluster-autoscaler-status), delays those of the cluster's autoScalerProfile, scaled by the clock. It follows the
+cluster by watches, and looks again only when something that it decides by has changed, or time alone may decide.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from azsandbox.aks.room import Room
 from azsandbox.arm.resources import Stored
 from azsandbox.controllers.client import KubeClient, path
 from azsandbox.controllers.events import EventRecorder
-from azsandbox.controllers.informer import controller_of
+from azsandbox.controllers.informer import Informers, controller_of
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.selectors import from_object
 
@@ -29,6 +30,7 @@ Document = dict[str, Any]
 CLUSTERS = "Microsoft.ContainerService/managedClusters"
 STATUS = path("v1", "configmaps", "kube-system", "cluster-autoscaler-status")
 SCAN = 0.5  # seconds of this machine between looks, at least
+SYNC = 5.0  # seconds to read a cluster for the first time; one that is stopping does not answer
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 log = logging.getLogger("azsandbox.aks")
 
@@ -44,16 +46,40 @@ def seconds(text: str) -> float:
 async def run(arm: Any) -> None:
     """Looks at every cluster with an autoscaled pool, for ever."""
     scalers: dict[str, Autoscaler] = {}
-    while True:
-        for stored in arm.resources.all(CLUSTERS):
-            key = control_plane.key(stored)
-            try:
-                if key not in scalers:
-                    scalers[key] = Autoscaler(arm, stored.id)
-                await scalers[key].scan()
-            except Exception:  # the cluster may be stopping: look again
-                log.info("autoscaler of %s", stored.id, exc_info=True)
-        await asyncio.sleep(max(SCAN, arm.services.clock.scaled(facts.seconds("autoscaler", "scan"))))
+    try:
+        while True:
+            there = {control_plane.key(stored): stored.id for stored in arm.resources.all(CLUSTERS)}
+            for key in [key for key in scalers if key not in there]:
+                await scalers.pop(key).close()
+            for key, cluster_id in there.items():
+                try:
+                    if key not in scalers:
+                        scalers[key] = Autoscaler(arm, cluster_id)
+                    await scalers[key].scan()
+                except Exception:  # the cluster may be stopping: look again
+                    log.info("autoscaler of %s", cluster_id, exc_info=True)
+            await asyncio.sleep(max(SCAN, arm.services.clock.scaled(facts.seconds("autoscaler", "scan"))))
+    finally:
+        for scaler in scalers.values():
+            await scaler.close()
+
+
+class Followed:
+    """What the autoscaler knows of a cluster: its pods, nodes, namespaces and budgets, as watches tell of them."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self.client = client
+        self.informers = Informers(client)
+        self.pods = self.informers.of("v1", "pods")
+        self.nodes = self.informers.of("v1", "nodes")
+        self.namespaces = self.informers.of("v1", "namespaces")
+        self.budgets = self.informers.of("policy/v1", "poddisruptionbudgets")
+        self.changes = 0
+        for informer in (self.pods, self.nodes, self.namespaces, self.budgets):
+            informer.on_change(self._changed)
+
+    def _changed(self, *_: Any) -> None:
+        self.changes += 1
 
 
 class Autoscaler:
@@ -67,17 +93,26 @@ class Autoscaler:
         self.events: EventRecorder | None = None
         self._told: dict[str, tuple[str, float]] = {}
         self._status = ""
+        self._followed: Followed | None = None
+        self._looked: Any = None  # what the last look saw, if time alone changes nothing about it
 
     def setting(self, cluster: Stored, name: str) -> str:
         """A value of the autoscaler profile."""
         own = cluster.properties.get("autoScalerProfile") or {}
         return str(own.get(name, facts.read("defaults")["autoScalerProfile"][name]))
 
+    async def close(self) -> None:
+        """Follows the cluster no longer."""
+        followed, self._followed, self._looked = self._followed, None, None
+        if followed is not None:
+            await followed.informers.stop()
+
     async def scan(self) -> None:
         """One look: grow, else shrink; then the status."""
         cluster = self.arm.resources.get(self.cluster_id)
         client = control_plane.client(self.arm, cluster) if cluster else None
         if cluster is None or client is None or cluster.properties["powerState"]["code"] != "Running":
+            await self.close()
             return
         if cluster.state != "Succeeded":
             return
@@ -87,22 +122,33 @@ class Autoscaler:
             if p.properties["enableAutoScaling"] and p.properties["powerState"]["code"] == "Running"
         ]
         if not pools:
+            await self.close()
             return
+        followed = await self._follow(client)
+        idle = [p for p in pools if not self.arm.operations.of(p.id)]
+        seen = (followed.changes, cluster.revision, [(p.id, p.revision) for p in pools], [p.id for p in idle])
+        if seen == self._looked:
+            return
+        self._looked = None
         client = client.named("cluster-autoscaler")
         self.events = self.events or EventRecorder(client, "cluster-autoscaler")
-        idle = [p for p in pools if not self.arm.operations.of(p.id)]
-        pods = await client.list(path("v1", "pods"))
-        nodes = await client.list(NODES)
-        for kind, found in (("Pod", pods), ("Node", nodes)):
-            for obj in found:  # items of a list do not say what they are
-                obj.setdefault("apiVersion", "v1")
-                obj.setdefault("kind", kind)
-        namespaces = await client.list(path("v1", "namespaces"))
-        labels = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in namespaces}
-        room = Room(nodes, pods, labels)
+        pods = followed.pods.list()
+        labels = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in followed.namespaces.list()}
+        room = Room(followed.nodes.list(), pods, labels)
         if not await self._grow(cluster, client, idle, room, pods):
-            await self._shrink(cluster, client, idle, room)
+            await self._shrink(cluster, client, idle, room, followed.budgets.list())
         await self._tell_status(cluster, client, pools)
+        if not self.unneeded and not any(map(_unschedulable, pods)):
+            self._looked = seen
+
+    async def _follow(self, client: KubeClient) -> Followed:
+        """The watches of the cluster, begun anew when it has started anew."""
+        if self._followed is None or self._followed.client is not client:
+            await self.close()
+            self._followed = Followed(client)
+        async with asyncio.timeout(SYNC):
+            await self._followed.informers.synced()
+        return self._followed
 
     # --- growing
 
@@ -191,12 +237,14 @@ class Autoscaler:
 
     # --- shrinking
 
-    async def _shrink(self, cluster: Stored, client: KubeClient, pools: list[Stored], room: Room) -> None:
+    async def _shrink(
+        self, cluster: Stored, client: KubeClient, pools: list[Stored], room: Room, budgets: list[Document]
+    ) -> None:
         """Takes away one node that was not needed for long enough."""
         now, clock = time.monotonic(), self.arm.services.clock
         threshold = float(self.setting(cluster, "scale-down-utilization-threshold"))
         keep_system = self.setting(cluster, "skip-nodes-with-system-pods") == "true"
-        budgets = await self._budgeted(client, room)
+        budgeted = _budgeted(budgets, room)
         candidates: dict[str, tuple[Stored, Document]] = {}
         for pool in pools:
             spare = len(pool.private["machines"]) - int(pool.properties["minCount"])
@@ -204,7 +252,7 @@ class Autoscaler:
                 info = room.snapshot.nodes.get(name)
                 if info is None or spare <= 0 or room.utilization(name) >= threshold:
                     continue
-                if room.removable(name, budgets, keep_system=keep_system):
+                if room.removable(name, budgeted, keep_system=keep_system):
                     candidates[name] = (pool, info.node)
         for name in [n for n in self.unneeded if n not in candidates]:
             del self.unneeded[name]
@@ -221,22 +269,6 @@ class Autoscaler:
             await self._remove(cluster, client, candidates[name][0].id, candidates[name][1])
             self.last_delete = time.monotonic()
             self.unneeded.pop(name, None)
-
-    async def _budgeted(self, client: KubeClient, room: Room) -> set[str]:
-        """Uids of pods that have a disruption budget."""
-        budgets = await client.list(path("policy/v1", "poddisruptionbudgets"))
-        out = set()
-        for info in room.snapshot.nodes.values():
-            for pod in info.pods.values():
-                for budget in budgets:
-                    selector = budget["spec"].get("selector")
-                    if (
-                        budget["metadata"]["namespace"] == pod.namespace
-                        and selector is not None
-                        and from_object(selector).matches(pod.pod)
-                    ):
-                        out.add(pod.uid)
-        return out
 
     async def _remove(self, cluster: Stored, client: KubeClient, pool_id: str, node: Document) -> None:
         assert self.events is not None
@@ -330,6 +362,18 @@ def _unschedulable(pod: Document) -> bool:
         c["type"] == "PodScheduled" and c["status"] == "False" and c.get("reason") == "Unschedulable"
         for c in pod["status"].get("conditions") or []
     )
+
+
+def _budgeted(budgets: list[Document], room: Room) -> set[str]:
+    """Uids of pods that have a disruption budget."""
+    pods = [pod for info in room.snapshot.nodes.values() for pod in info.pods.values()]
+    out = set()
+    for budget in budgets:
+        selector, namespace = budget["spec"].get("selector"), budget["metadata"]["namespace"]
+        if selector is not None:
+            rule = from_object(selector)
+            out |= {pod.uid for pod in pods if pod.namespace == namespace and rule.matches(pod.pod)}
+    return out
 
 
 def _ready(node: Document) -> bool:
