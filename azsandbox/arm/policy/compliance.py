@@ -19,13 +19,14 @@ from azsandbox.arm.policy.built_in import KUBERNETES
 from azsandbox.arm.policy.conditions import Judge
 from azsandbox.arm.policy.definitions import version_of
 from azsandbox.arm.policy.enforcement import LEFT_OUT, scope_of
-from azsandbox.arm.policy.in_force import Policy, document, judged
+from azsandbox.arm.policy.in_force import Policy, document, judged, over
 from azsandbox.arm.resources import Document, timestamp
 
 if TYPE_CHECKING:
     from azsandbox.arm.provider import Arm
 
 COLLECTION, KEY = "evaluations", "last"
+ATTESTATIONS, ATTESTED = "Microsoft.PolicyInsights/attestations", ("Compliant", "NonCompliant", "Unknown")
 IF_NOT_EXISTS = ("auditifnotexists", "deployifnotexists")
 _FIRST = ("type", "name", "kind")  # fields by which a rule says what it is about ("Azure Policy applicability logic")
 
@@ -131,6 +132,9 @@ def _state(arm: Arm, policy: Policy, resource: Document) -> tuple[str, list[Docu
             if not matched:
                 return "", []
             matched = not exists(arm, policy, resource)
+        elif policy.effect.lower() == "manual":
+            state = _attested(arm, policy, resource) if matched else ""
+            return ("Exempt" if state and policy.exemptions else state), judge.seen
         elif policy.effect.lower() == "denyaction":
             return ("Protected" if matched else ""), judge.seen
     except expressions.ExpressionError:
@@ -138,6 +142,27 @@ def _state(arm: Arm, policy: Policy, resource: Document) -> tuple[str, list[Docu
     if policy.exemptions:
         return "Exempt", judge.seen
     return ("NonCompliant" if matched else "Compliant"), judge.seen
+
+
+def _attested(arm: Arm, policy: Policy, resource: Document) -> str:
+    """What somebody has attested of a resource, while it holds, else the state that the rule begins with."""
+    now = arm.services.clock.now()
+    for stored in arm.resources.children(str(resource["id"]), ATTESTATIONS):
+        told = stored.properties
+        same = ids.same(told["policyAssignmentId"], policy.assignment["id"]) and ids.same(
+            str(told.get("policyDefinitionReferenceId") or ""), policy.reference
+        )
+        if (
+            same
+            and ids.same(stored.resource_id.scope, str(resource["id"]))
+            and told.get("complianceState")
+            and not over(told.get("expiresOn"), now)
+        ):
+            return str(told["complianceState"])
+    details = policy.rule["then"].get("details") or {}
+    asked = expressions.resolve(details.get("defaultState"), scope_of(arm, policy, resource))
+    asked = str(asked or "Unknown").replace("-", "").lower()
+    return next((s for s in ATTESTED if s.lower() == asked), "Unknown")
 
 
 def applies(condition: Document, judge: Judge, *, negated: bool = False) -> bool:

@@ -43,6 +43,7 @@ WORKING = (
     "denyaction",
     "deployifnotexists",
     "disabled",
+    "manual",
     "modify",
 )
 """Effects that the sandbox has, in lower case; assignments of others are refused by name."""

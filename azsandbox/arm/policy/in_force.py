@@ -145,7 +145,7 @@ class InForce:
                 ids.same(properties["policyAssignmentId"], assignment)
                 and ids.within(resource, ids.of(exemption["id"]).scope)
                 and (not members or reference.lower() in members)
-                and not _over(properties.get("expiresOn"), now)
+                and not over(properties.get("expiresOn"), now)
             ):
                 yield str(exemption["id"])
 
@@ -176,7 +176,8 @@ def _selector(selector: Document, resource: Document, reference: str) -> bool:
     return found not in [str(v).lower() for v in selector.get("notIn") or []]
 
 
-def _over(expires: Any, now: dt.datetime) -> bool:
+def over(expires: Any, now: dt.datetime) -> bool:
+    """Whether a time that something expires on has come."""
     if not expires:
         return False
     found = dt.datetime.fromisoformat(str(expires).replace("Z", "+00:00"))

@@ -1,6 +1,6 @@
 """Microsoft.PolicyInsights: how resources stand with the policies that hold for them.
 
-Attestations and policy metadata are refused by name (no type here).
+Policy metadata is refused by name (no type here).
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PolicyInsights"]
 
-TYPES = ("policyStates", "componentPolicyStates", "policyEvents", "asyncOperationResults", "remediations")
+TYPES = (
+    "policyStates",
+    "componentPolicyStates",
+    "policyEvents",
+    "asyncOperationResults",
+    "attestations",
+    "remediations",
+)
 AFTER_SECONDS = 900.0  # after a change until resources are judged anew ("Get compliance data", evaluation triggers)
 
 

@@ -173,6 +173,7 @@ def _resources(scope: str) -> str:
 
 def types() -> list[ResourceType]:
     """The types of the namespace."""
+    from azsandbox.arm.providers.policyinsights.attestations import Attestations
     from azsandbox.arm.providers.policyinsights.remediations import Remediations
 
     found: list[Any] = [
@@ -180,6 +181,7 @@ def types() -> list[ResourceType]:
         ComponentPolicyStates(),
         PolicyEvents(),
         AsyncOperationResults(),
+        Attestations(),
         Remediations(),
     ]
     return found

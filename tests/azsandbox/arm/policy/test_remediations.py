@@ -240,3 +240,25 @@ async def test_a_deletion_of_the_group_is_denied_where_the_rule_says_so(call: Cl
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "RequestDisallowedByPolicy")
     await call("DELETE", held["id"], version=V)
     assert (await call("DELETE", RG, version="2022-09-01")).status_code == 202
+
+
+async def test_what_has_to_be_looked_at_is_looked_at_after_a_restart(arm: Arm) -> None:
+    import asyncio
+
+    call = Client(arm)
+    await arm.start()
+    await group(call)
+    held = await assign(call, RG, await define(call, deploys_subnet(evaluationDelay="PT1M")), top=IDENTITY)
+    await grant(call, held)
+    body = {"location": "westeurope", "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}}
+    await call.done(await call("PUT", f"{RG}/providers/{NETWORKS}/fresh", body, "2024-05-01"))
+    await arm.close()  # as a crash does: what was noted is in the store
+    again = Arm(arm.services)
+    await again.start()
+    wanted = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/{NETWORKS}/fresh/subnets/nodes"
+    for _ in range(300):
+        if again.resources.get(wanted):
+            break
+        await asyncio.sleep(0.02)
+    assert again.resources.get(wanted)
+    await again.close()
