@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import targets
-from labkit.errors import CommandFailed, ReadError, TargetError, ToolMissing
+from labkit.errors import CommandFailed, OperationFailed, ReadError, TargetError, ToolMissing
 from labkit.output import Output
 from labkit.settings import Settings
 
@@ -37,6 +37,7 @@ class Access:
         self.target = target
         self.connection = targets.Connection(place="not connected")
         self._kubernetes: tuple[tuple[str, int, str], KubernetesReader] | None = None
+        self._current = False
 
     def connect(self) -> None:
         """Make sure that the target answers, starting it again if it is down, and take its environment over."""
@@ -168,13 +169,31 @@ class Access:
             self.kubeconfig()
         context = ["--context", self.connection.context] if self.connection.context and kubeconfig is None else []
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig_path)}
-        ended = subprocess.run(
-            [program, *context, *words], input=input, capture_output=True, text=True, env=environment, check=False
-        )
-        shown = shlex.join(["kubectl", *words])
+        shown, longest = shlex.join(["kubectl", *words]), self.connection.longest
+        try:
+            ended = subprocess.run(
+                [program, *context, *words],
+                input=input,
+                capture_output=True,
+                text=True,
+                env=environment,
+                check=False,
+                timeout=longest,
+            )
+        except subprocess.TimeoutExpired as error:
+            said = _last_line(error.stdout) or _last_line(error.stderr) or "it said nothing"
+            message = f"{shown!r}: expected to end within {longest:.0f} s; found it waiting: {said}."
+            raise OperationFailed(message, "kubectl events --all-namespaces --types Warning") from None
         if ended.returncode != 0 and check:
             raise CommandFailed(shown, ended.returncode, ended.stdout, ended.stderr)
         return Output(shown, ended.returncode, ended.stdout, ended.stderr)
+
+    def _kubectl_anew(self, words: Sequence[str], **options: Any) -> Output:
+        """As `run_kubectl`, with credentials of today: the cluster may be a new one of the same name."""
+        if not self._current:
+            self.kubeconfig()
+            self._current = True
+        return self.run_kubectl(words, **options)
 
     @property
     def arm(self) -> ArmReader:
@@ -213,3 +232,8 @@ class Access:
         if self._kubernetes is None or self._kubernetes[0] != source:
             self._kubernetes = source, KubernetesReader(self.kubeconfig_path, self.connection.context)
         return self._kubernetes[1]
+
+
+def _last_line(said: bytes | str | None) -> str:
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+    return (text.strip().splitlines() or [""])[-1]

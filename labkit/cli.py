@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="run every lesson headless, and print a line a lesson")
     verify.add_argument("lessons", nargs="*", metavar="LESSON", help="for example 00 12; none: all")
     verify.add_argument("--times", type=int, default=2, help="how often each is run in a row (default 2)")
+    verify.add_argument("--keep-going", action="store_true", help="run the other lessons after one that failed")
     verify.add_argument("--notebooks", type=Path, default=None, metavar="FOLDER", help="where the lessons are")
     verify.add_argument("--save", type=Path, metavar="FOLDER", help="keep the notebooks there, with their outputs")
     verify.set_defaults(run=_verify)
@@ -179,7 +180,9 @@ def _verify(options: argparse.Namespace) -> int:
 
     folder = options.notebooks or _file(options).parent / "notebooks"
     home = _file(options).resolve().parent
-    return verify.run(folder, options.lessons, times=options.times, home=home, save=options.save)
+    return verify.run(
+        folder, options.lessons, times=options.times, home=home, save=options.save, keep_going=options.keep_going
+    )
 
 
 def _token(options: argparse.Namespace) -> int:

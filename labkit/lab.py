@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from labkit.views.cards import Results
     from labkit.views.table import Table
 
+WAIT = 600.0
+"""Seconds that a question is asked, unless another limit is named."""
+
 
 class Lab(Looking):
     """A lab that is open: its settings, its target, and what a lesson needs of both."""
@@ -112,18 +115,23 @@ class Lab(Looking):
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
-    def wait(self, awaited: Any, title: str, *, timeout: float = 600) -> Any:
+    def wait(self, awaited: Any, title: str, *, timeout: float | None = None) -> Any:
         """Wait with a progress bar, and return the result.
 
         `awaited` is a poller of an Azure SDK (what every `begin_…` returns), followed to its end; or a function
-        that answers True when what it looks at holds, and meanwhile words or False, for at most `timeout` seconds.
-        Raises OperationFailed with the service's own reason.
+        that answers True when what it looks at holds, and meanwhile words or False, for at most ten minutes. `timeout`
+        is another limit, in seconds. Raises OperationFailed with the service's own reason.
         """
         if callable(getattr(awaited, "result", None)):
-            return waiting.for_operation(awaited, title, arm=self._arm_or_none(), revive=self.connect)
+            limit = self._at_most(timeout)
+            return waiting.for_operation(awaited, title, arm=self._arm_or_none(), revive=self.connect, timeout=limit)
         if callable(awaited):
-            return waiting.until(awaited, title, timeout=timeout)
+            return waiting.until(awaited, title, timeout=self._at_most(timeout or WAIT) or WAIT)
         raise LabError(f"lab.wait takes a poller or a function; found {type(awaited).__name__}", "help(lab.wait)")
+
+    def _at_most(self, timeout: float | None) -> float | None:
+        """`timeout`, or what is the longest here."""
+        return min((limit for limit in (timeout, self.connection.longest) if limit is not None), default=None)
 
     # -- checking -----------------------------------------------------------------------------------------------
 
@@ -198,7 +206,7 @@ class Lab(Looking):
         """The SDK's clients that `make` uses; a lesson makes its own, as at work."""
         from labkit.azure.clients import Clients
 
-        return Clients(self.subscription_id, self.object_id)
+        return Clients(self.subscription_id, self.object_id, kubectl=self._kubectl_anew)
 
     def need(self, lesson: str) -> None:
         """Say what of the lessons up to `lesson` is missing, and offer to make it so.
@@ -247,6 +255,7 @@ class Lab(Looking):
 
         if self.connection.reads_only:
             raise TargetError(f"{self.place}: nothing is made there.", "labkit use sandbox")
+        self._current = False
         steps.make(lesson, self.clients, self.settings, self.wait)
         if any(step.module is cluster for step in steps.up_to(lesson)):
             # The cluster may be a new one of the same name, which the kubeconfig that is kept does not know.

@@ -23,6 +23,8 @@ from labkit.settings import Settings
 
 ARM_SCOPE = "https://management.azure.com/.default"
 KINDS = ("sandbox", "aks", "context")
+LONGEST = 180.0
+"""Seconds after which nothing comes any more on a sandbox at its usual speed: Azure's minutes are seconds there."""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -42,7 +44,8 @@ class Connection:
 
     `environment` holds the variables that the clients need; `proxy` is the one of them that a kubeconfig needs as
     well. `costs` is true where resources are paid for, `reads_only` where the lab must not change anything. `people`
-    are those besides the learner who can sign in here, by their role.
+    are those besides the learner who can sign in here, by their role. `longest` is how many seconds something may take
+    here before it must be stuck; None where that is for the service to say.
     """
 
     place: str
@@ -56,6 +59,7 @@ class Connection:
     context: str = ""
     kubeconfig: Path | None = None
     people: Mapping[str, Stranger] = field(default_factory=dict)
+    longest: float | None = None
 
 
 class Target(Protocol):
@@ -110,6 +114,7 @@ class Sandbox:
             environment=environment,
             proxy=str(facts.get("proxy", "")),
             people=_people(facts, environment),
+            longest=LONGEST if facts.get("speed") == "fast" else None,
         )
 
     def _ask(self, *arguments: str) -> str:

@@ -1,16 +1,18 @@
 """`labkit verify`: every lesson run headless, more than once on the same lab, with the exercises filled in.
 
 One process runs all of them with nbclient, which ends each kernel at once: asked to end by itself, a kernel takes
-three seconds about every sixth time. Lessons build on each other, so they run one after the other; the kernel of the next
-run starts, and imports what lessons import, while a run goes on. docs/notebook-format.md says how a lesson marks its
-exercises and cells that are to fail.
+three seconds about every sixth time. Lessons build on each other, so they run one after the other, and the first that
+fails is the last, unless the rest is asked for; the kernel of the next run starts, and imports what lessons import, while
+a run goes on. docs/notebook-format.md says how a lesson marks its exercises and cells that are to fail.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
+import threading
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -60,31 +62,38 @@ def run(
     times: int = 2,
     home: Path | None = None,
     save: Path | None = None,
+    keep_going: bool = False,
 ) -> int:
     """Run the lessons in `folder`, each `times` times in a row, and print a line for each run.
 
     `lessons` are the numbers or the beginnings of names; without any, all of them. `save` is a folder that the
-    notebooks are kept in as they ran, solutions and outputs included. Returns 0 if all ran to their end, 1 if one did
-    not, 3 if there is no lesson.
+    notebooks are kept in as they ran, solutions and outputs included. After a run that failed no other is begun, unless
+    `keep_going`. Returns 0 if all ran to their end, 1 if one did not, 3 if there is no lesson.
     """
     notebooks = list(find(folder, lessons))
     if not notebooks:
         print(f"no lessons in {folder}{f' for {chr(32).join(lessons)}' if lessons else ''}", file=sys.stderr)
         return NO_LESSONS
-    started, failed = time.monotonic(), 0
+    started, failed, ended = time.monotonic(), 0, 0
     runs = [(path, number) for path in notebooks for number in range(1, times + 1)]
-    kernel = start_kernel(folder, home or folder.parent)
-    for index, (path, number) in enumerate(runs):
-        following = start_kernel(folder, home or folder.parent) if index + 1 < len(runs) else None
-        try:
+    with Kernels(folder, home or folder.parent) as kernels:
+        kernel = kernels.start()
+        for path, number in runs:
+            following = kernels.start() if ended + 1 < len(runs) else None
             outcome = run_once(path, number, kernel, save)
-        except BaseException:
-            end_kernel(following)
-            raise
-        kernel = following
-        print(outcome.line(), flush=True)
-        failed += bool(outcome.problem)
-    print(f"{len(runs) - failed} of {len(runs)} runs passed in {time.monotonic() - started:.1f} s")
+            kernels.end(kernel)
+            kernel = following
+            print(outcome.line(), flush=True)
+            ended += 1
+            failed += bool(outcome.problem)
+            if failed and not keep_going:
+                break
+    if ended < len(runs):
+        print(f"Stopped there: lessons build on each other. {len(runs) - ended} of {len(runs)} runs were not begun.")
+        print(
+            f"Next: mend {path.stem}, then: labkit verify {path.stem[:2]}; or all the same: labkit verify --keep-going"
+        )
+    print(f"{ended - failed} of {len(runs)} runs passed in {time.monotonic() - started:.1f} s")
     return 1 if failed else 0
 
 
@@ -95,41 +104,110 @@ def find(folder: Path, lessons: Sequence[str] = ()) -> Iterator[Path]:
             yield path
 
 
-def start_kernel(folder: Path, home: Path) -> Any:
-    """A kernel in `folder` that is starting; `home` is the folder of lab.toml. `run_once` or `end_kernel` ends it."""
-    from jupyter_client.manager import KernelManager
+class Kernels:
+    """The kernels of a run, none of which outlives it: not if it fails, not after Ctrl-C, not after SIGTERM.
 
-    # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
-    environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": _python_path()}
-    environment.setdefault("LABKIT_SETTINGS", str(home / "lab.toml"))
-    imports = "; ".join(f"__import__({name!r})" for name in IMPORTED)
-    manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(
-        env=environment,
-        cwd=str(folder),
-        extra_arguments=[f"--IPKernelApp.exec_lines={imports}", "--IPKernelApp.log_level=ERROR"],
-    )
-    return manager
+    Used with `with`, in the main thread, whose handlers of the two signals it puts back at the end.
+    """
 
+    def __init__(self, folder: Path, home: Path) -> None:
+        """Kernels work in `folder`; `home` is the folder of lab.toml."""
+        self._folder, self._home = folder, home
+        self._alive: list[Any] = []
+        self._starting = False
+        self._signal = 0
+        self._before: dict[int, Any] = {}
 
-def end_kernel(kernel: Any) -> None:
-    """Ends a kernel at once; None, or one that has ended, is nothing to do."""
-    if kernel is not None and kernel.has_kernel:
-        kernel.shutdown_kernel(now=True)
+    def __enter__(self) -> Kernels:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for kernel in list(self._alive):
+            self.end(kernel)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def start(self) -> Any:
+        """A kernel that is starting, and imports what lessons import."""
+        from jupyter_client.manager import AsyncKernelManager
+        from jupyter_core.utils import run_sync
+
+        # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
+        environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": _python_path()}
+        environment.setdefault("LABKIT_SETTINGS", str(self._home / "lab.toml"))
+        imports = "; ".join(f"__import__({name!r})" for name in IMPORTED)
+        # Asynchronous: with a manager that is not, nbclient waits for a cell for ever, whatever its limit.
+        manager = AsyncKernelManager(kernel_name="python3")
+        self._starting = True  # a signal waits until the new process is known, and so can be ended
+        try:
+            run_sync(manager.start_kernel)(
+                env=environment,
+                cwd=str(self._folder),
+                extra_arguments=[f"--IPKernelApp.exec_lines={imports}", "--IPKernelApp.log_level=ERROR"],
+            )
+            self._alive.append(manager)
+        finally:
+            self._starting = False
+        if self._signal:
+            self._raise(self._signal)
+        return manager
+
+    def end(self, kernel: Any) -> None:
+        """Ends a kernel at once, with the programs that it runs; one that has ended is nothing to do."""
+        from jupyter_core.utils import run_sync
+
+        if kernel in self._alive:
+            self._alive.remove(kernel)
+        if kernel is not None and kernel.has_kernel:
+            run_sync(kernel.shutdown_kernel)(now=True)
+
+    def _on_signal(self, number: int, _: Any) -> None:
+        if self._starting:
+            self._signal = number
+        else:
+            self._raise(number)
+
+    @staticmethod
+    def _raise(number: int) -> None:
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
 
 
 def run_once(path: Path, number: int, kernel: Any, save: Path | None = None) -> Outcome:
-    """Run one lesson to its end in the kernel, which ends with it; `save` keeps it as NAME-runN.ipynb."""
+    """Run one lesson to its end in the kernel; `save` keeps it as NAME-runN.ipynb."""
     _quick_import()
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
     started = time.monotonic()
     try:
         notebook = filled(path)
     except LessonError as error:
-        end_kernel(kernel)
         return Outcome(path.stem, number, time.monotonic() - started, str(error))
+    problems: list[str] = []
+    # A thread of its own, since nbclient takes the main thread's signals over, and runs on after them.
+    running = threading.Thread(target=lambda: problems.append(_problem(notebook, path, kernel)), daemon=True)
+    running.start()
+    running.join()
+    if save is not None:
+        _save(notebook, save / f"{path.stem}-run{number}.ipynb")
+    cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    return Outcome(path.stem, number, time.monotonic() - started, problems[0], cells)
+
+
+def _problem(notebook: Any, path: Path, kernel: Any) -> str:
+    """Runs the notebook; returns what went wrong, or ""."""
+    try:
+        return _executed(notebook, path, kernel)
+    except Exception as error:
+        # Whatever nbclient and its transport raise when a kernel ends under them: nobody else would hear of it.
+        return f"{type(error).__name__}: {error}"
+
+
+def _executed(notebook: Any, path: Path, kernel: Any) -> str:
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
     client = NotebookClient(
         notebook,
         km=kernel,
@@ -137,21 +215,22 @@ def run_once(path: Path, number: int, kernel: Any, save: Path | None = None) -> 
         shutdown_kernel="immediate",
         resources={"metadata": {"path": str(path.parent)}},
     )
-    problem = ""
     try:
         client.execute()
     except CellExecutionError as error:
-        problem = _said(error)
+        return _said(error)
     except CellTimeoutError:
-        problem = f"a cell ran longer than {CELL_SECONDS} s"
+        return f"a cell ran longer than {CELL_SECONDS} s: {_running(notebook)}"
     except DeadKernelError:
-        problem = "the kernel died"
-    finally:
-        end_kernel(kernel)
-        if save is not None:
-            _save(notebook, save / f"{path.stem}-run{number}.ipynb")
-    cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    return Outcome(path.stem, number, time.monotonic() - started, problem, cells)
+        return "the kernel died"
+    return ""
+
+
+def _running(notebook: Any) -> str:
+    """The first line of the cell that was begun and has not ended."""
+    timed = [(cell, cell.metadata["execution"]) for cell in notebook.cells if "execution" in cell.metadata]
+    last = next((cell for cell, times in reversed(timed) if "shell.execute_reply" not in times), None)
+    return repr(str(last.source).strip().splitlines()[0]) if last is not None else "it is not known which"
 
 
 def _save(notebook: Any, path: Path) -> None:

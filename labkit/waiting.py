@@ -38,8 +38,9 @@ def for_operation(
     arm: Arm | None = None,
     revive: Callable[[], object] | None = None,
     look: float = LOOK,
+    timeout: float | None = None,
 ) -> Any:
-    """Wait until `poller` is done, and return its result.
+    """Wait until `poller` is done, and return its result; for at most `timeout` seconds, if there is one.
 
     With `arm` the resource itself is read meanwhile, and its states (and its node pools') are shown as they were
     seen. When the endpoint goes away, `revive` is called to bring it back, and the same operation is followed on:
@@ -49,7 +50,11 @@ def for_operation(
     target = _target(poller)
     states: dict[str, str] = {}
     while True:
-        _follow(poller, progress, started, states, arm, target, look)
+        if not _follow(poller, progress, started, states, arm, target, look, timeout):
+            found = ", ".join(f"{name} {state}" for name, state in states.items()) or poller.status()
+            progress.finish(False, "not done", time.monotonic() - started)
+            message = f"{title}: expected to be done within {timeout:.0f} s; found {found}, and it goes on."
+            raise OperationFailed(message, "labkit status; then run the cell again")
         try:
             result = poller.result()
         except Exception as error:
@@ -76,7 +81,9 @@ def _follow(
     arm: Arm | None,
     target: tuple[str, str] | None,
     look: float,
-) -> None:
+    timeout: float | None,
+) -> bool:
+    """Follows the operation; returns False if it is not done in time."""
     # Short operations are the rule on loopback, so the first looks come soon and then settle at `look`.
     pause = 0.05
     while not poller.done():
@@ -84,9 +91,14 @@ def _follow(
         if seen is not None:
             states.clear()
             states.update(seen)
-        progress.update(poller.status(), time.monotonic() - started, share=_share(poller, states), states=states)
+        elapsed = time.monotonic() - started
+        if timeout is not None and elapsed >= timeout:
+            states.update(_states(arm, target) or {})
+            return False
+        progress.update(poller.status(), elapsed, share=_share(poller, states), states=states)
         time.sleep(pause)
         pause = min(look, pause * 2)
+    return True
 
 
 def _share(poller: Poller, states: Mapping[str, str]) -> float | None:
@@ -186,7 +198,7 @@ def until(question: Question, title: str, *, timeout: float = 600, every: float 
     """Ask `question` until it answers True.
 
     An answer in words says where it stands, and is shown; False is shown as waiting. Raises OperationFailed after
-    `timeout` seconds, with the last words.
+    `timeout` seconds, with the last words; a question that has a `next_command` has that in the error.
     """
     started, progress = time.monotonic(), Progress(title)
     pause = min(every, 0.1)  # on loopback most answers come soon
@@ -199,7 +211,8 @@ def until(question: Question, title: str, *, timeout: float = 600, every: float 
         words = answer if isinstance(answer, str) and answer else "waiting"
         if elapsed >= timeout:
             progress.finish(False, words, elapsed)
-            raise OperationFailed(f"{title}: not after {timeout:.0f} s; last seen: {words}", "labkit status")
+            following = getattr(question, "next_command", "labkit status")
+            raise OperationFailed(f"{title}: not after {timeout:.0f} s; last seen: {words}.", following)
         progress.update(words, elapsed)
         time.sleep(pause)
         pause = min(every, pause * 1.5)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from labkit.output import Output
 
 if TYPE_CHECKING:
     from azure.mgmt.authorization import AuthorizationManagementClient
@@ -23,9 +26,17 @@ if TYPE_CHECKING:
 class Clients:
     """Management clients as Azure's documentation makes them: DefaultAzureCredential and a subscription."""
 
-    def __init__(self, subscription_id: str, object_id: str = "", credential: Any = None) -> None:
+    def __init__(
+        self,
+        subscription_id: str,
+        object_id: str = "",
+        credential: Any = None,
+        kubectl: Callable[..., Output] | None = None,
+    ) -> None:
+        """`kubectl` runs kubectl on the lab's cluster, with a list of words; a step may have something to look at there."""
         self.subscription_id = subscription_id
         self.object_id = object_id
+        self.kubectl = kubectl
         self._credential = credential
 
     @cached_property
@@ -108,6 +119,34 @@ class Clients:
         from azure.mgmt.resource.policy import PolicyClient
 
         return PolicyClient(self.credential, self.subscription_id)
+
+
+SUCCEEDED = "Succeeded"
+ENDED = (SUCCEEDED, "Failed", "Canceled")
+"""Provisioning states that no operation is behind any more (Resource Manager, "Asynchronous operations")."""
+
+
+def state(resource: Any) -> str:
+    """The provisioning state of what an SDK answered: empty for None; one that tells none has succeeded."""
+    if resource is None:
+        return ""
+    found = getattr(resource, "properties", None) or resource
+    return str(getattr(found, "provisioning_state", None) or SUCCEEDED)
+
+
+def settled(wait: Any, title: str, read: Any, *arguments: str) -> Any:
+    """As `there`, after the operation that may be on it: of a lesson, say, whose kernel has gone."""
+    found = there(read, *arguments)
+    if found is None or state(found) in ENDED:
+        return found
+    seen = [found]
+
+    def done() -> bool | str:
+        seen[0] = there(read, *arguments)
+        return seen[0] is None or state(seen[0]) in ENDED or state(seen[0])
+
+    wait(done, title, timeout=3600)
+    return seen[0]
 
 
 def there(read: Any, *arguments: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from labkit.azure import network
-from labkit.azure.clients import Clients, there
+from labkit.azure.clients import SUCCEEDED, Clients, settled, state, there
 from labkit.settings import Settings
 
 if TYPE_CHECKING:
@@ -107,24 +107,26 @@ def maintenance(settings: Settings) -> MaintenanceConfiguration:
 
 
 def exists(clients: Clients, settings: Settings) -> bool:
-    """True if the cluster is there and came up."""
+    """True if the cluster is there and came up, and no operation is on it."""
     cluster = there(clients.containers.managed_clusters.get, settings.resource_group, settings.cluster)
-    return cluster is not None and cluster.provisioning_state not in ("Failed", "Canceled")
+    return state(cluster) == SUCCEEDED
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
     """Make the cluster if it is not there, its maintenance windows, and the signed-in person its administrator."""
-    if not exists(clients, settings):
+    group, name = settings.resource_group, settings.cluster
+    found = settled(wait, f"Waiting for the cluster {name}", clients.containers.managed_clusters.get, group, name)
+    if state(found) != SUCCEEDED:
+        pools = found.properties.agent_pool_profiles if found is not None else None
+        tenant = str(_claims(clients).get("tid", ""))
         poller = clients.containers.managed_clusters.begin_create_or_update(
-            settings.resource_group,
-            settings.cluster,
-            body(clients.subscription_id, str(_claims(clients).get("tid", "")), settings),
+            group, name, body(clients.subscription_id, tenant, settings, pools)
         )
         wait(poller, f"Creating the cluster {settings.cluster}")
-    for name in MAINTENANCE:
+    for window in MAINTENANCE:
         configurations = clients.containers.maintenance_configurations
-        if there(configurations.get, settings.resource_group, settings.cluster, name) is None:
-            configurations.create_or_update(settings.resource_group, settings.cluster, name, maintenance(settings))
+        if there(configurations.get, group, name, window) is None:
+            configurations.create_or_update(group, name, window, maintenance(settings))
     administer(clients, settings)
 
 

@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.azure.clients import Clients, there
+from labkit.azure.clients import SUCCEEDED, Clients, state, there
 from labkit.errors import TargetError
 from labkit.settings import Settings
 
 if TYPE_CHECKING:
     from azure.mgmt.kubernetesconfiguration.extensions.models import Extension
     from azure.mgmt.kubernetesconfiguration.fluxconfigurations.models import FluxConfiguration
+
+    from labkit.gitops.checkout import Checkout
 
 EXTENSION = "flux"
 CONFIGURATION = "flux-system"
@@ -69,15 +71,19 @@ def configuration(settings: Settings, token: str) -> FluxConfiguration:
 
 
 def exists(clients: Clients, settings: Settings) -> bool:
-    """True if the extension is there and a configuration follows the repository."""
+    """True if the extension has been installed and a configuration follows the repository, neither of them failed."""
     where = (settings.resource_group, *PROVIDER, settings.cluster)
-    if there(clients.extensions.extensions.get, *where, EXTENSION) is None:
+    found = state(there(clients.extensions.extensions.get, *where, EXTENSION))
+    if found != SUCCEEDED:
         return False
-    return there(clients.flux_configurations.flux_configurations.get, *where, CONFIGURATION) is not None
+    return state(there(clients.flux_configurations.flux_configurations.get, *where, CONFIGURATION)) == SUCCEEDED
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
-    """Make the repository and what is in it, the extension and the configuration, where they are not there."""
+    """Make the repository and what is in it, the extension and the configuration, where they are not there or failed.
+
+    A Flux that was bootstrapped makes way for the extension, with its folder in the repository.
+    """
     token = os.environ.get("GITHUB_TOKEN", "")
     if not token:
         raise TargetError(
@@ -85,17 +91,35 @@ def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
             "export GITHUB_TOKEN=…, with the right to make repositories; then start Jupyter anew",
         )
     where = (settings.resource_group, *PROVIDER, settings.cluster)
-    lay_out(settings, token)
-    if there(clients.extensions.extensions.get, *where, EXTENSION) is None:
+    checkout = lay_out(settings, token)
+    if state(there(clients.extensions.extensions.get, *where, EXTENSION)) != SUCCEEDED:
+        make_way(clients, settings, checkout)
         wait(clients.extensions.extensions.begin_create(*where, EXTENSION, extension()), "Installing Flux")
     configurations = clients.flux_configurations.flux_configurations
-    if there(configurations.get, *where, CONFIGURATION) is None:
+    if state(there(configurations.get, *where, CONFIGURATION)) != SUCCEEDED:
         poller = configurations.begin_create_or_update(*where, CONFIGURATION, configuration(settings, token))
         wait(poller, f"Letting the cluster follow {settings.repository}")
 
 
-def lay_out(settings: Settings, token: str) -> None:
-    """Make the repository on GitHub unless it is there, and the folders in it; another host's must be there."""
+def make_way(clients: Clients, settings: Settings, checkout: Checkout) -> None:
+    """Take away a Flux that was bootstrapped, or what is left of one: Azure does not install beside it."""
+    from labkit.gitops import bootstrap, uninstall
+    from labkit.gitops.gitops import SOURCE
+
+    if clients.kubectl is not None and (
+        uninstall.installed(clients.kubectl) or uninstall.begun(clients.kubectl, SOURCE)
+    ):
+        uninstall.uninstall(clients.kubectl, SOURCE)
+    if (checkout.folder / bootstrap.folder(settings)).exists():
+        checkout.git(["rm", "-r", "--quiet", bootstrap.folder(settings)])
+        checkout.commit("Leave Flux to Azure")
+
+
+def lay_out(settings: Settings, token: str) -> Checkout:
+    """Make the repository on GitHub unless it is there, and the folders in it; another host's must be there.
+
+    Returns its clone.
+    """
     from labkit.gitops import scaffold
     from labkit.gitops.checkout import Checkout
 
@@ -106,6 +130,7 @@ def lay_out(settings: Settings, token: str) -> None:
     checkout.clone()
     if scaffold.write(checkout.folder, settings):
         checkout.commit("Lay out the repository")
+    return checkout
 
 
 def _create(settings: Settings, token: str) -> None:

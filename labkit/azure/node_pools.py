@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.azure import network
-from labkit.azure.clients import Clients, there
+from labkit.azure.clients import SUCCEEDED, Clients, settled, state, there
 from labkit.settings import Pool, Settings
 
 if TYPE_CHECKING:
@@ -38,18 +38,16 @@ def body(subscription_id: str, settings: Settings, pool: Pool, mode: str) -> Age
 
 
 def exists(clients: Clients, settings: Settings) -> bool:
-    """True if the two pools are there and the temporary one is not."""
-    found = {name: _pool(clients, settings, name) is not None for name in _names(settings)}
-    return (
-        found[settings.system_pool.name] and found[settings.user_pool.name] and not found[settings.temporary_pool.name]
-    )
+    """True if the two pools are there and came up, and the temporary one is not."""
+    system, user, temporary = (state(_pool(clients, settings, name)) for name in _names(settings))
+    return system == user == SUCCEEDED and not temporary
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
-    """Make the pools that are not there, then delete the temporary one: a cluster is never without a system pool."""
+    """Make the pools that are not there or failed, then delete the temporary one: a cluster is never without a system pool."""
     pools = clients.containers.agent_pools
     for pool, mode in ((settings.system_pool, "System"), (settings.user_pool, "User")):
-        if _pool(clients, settings, pool.name) is None:
+        if state(_settled(clients, settings, pool.name, wait)) != SUCCEEDED:
             poller = pools.begin_create_or_update(
                 settings.resource_group,
                 settings.cluster,
@@ -58,7 +56,7 @@ def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
             )
             wait(poller, f"Creating the {mode.lower()} pool {pool.name}")
     temporary = settings.temporary_pool.name
-    if _pool(clients, settings, temporary) is not None:
+    if _settled(clients, settings, temporary, wait) is not None:
         deletion = pools.begin_delete(settings.resource_group, settings.cluster, temporary)
         wait(deletion, f"Deleting the pool {temporary}")
 
@@ -69,3 +67,8 @@ def _names(settings: Settings) -> tuple[str, str, str]:
 
 def _pool(clients: Clients, settings: Settings, name: str) -> Any:
     return there(clients.containers.agent_pools.get, settings.resource_group, settings.cluster, name)
+
+
+def _settled(clients: Clients, settings: Settings, name: str, wait: Any) -> Any:
+    read = clients.containers.agent_pools.get
+    return settled(wait, f"Waiting for the pool {name}", read, settings.resource_group, settings.cluster, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from labkit.gitops import state
@@ -19,10 +20,20 @@ def arrived(read: Callable[[], Mapping[str, list[Object]]], commit: str, source:
     Until then it answers with words: what is being waited for, and the message of what fails.
     """
 
-    def question() -> bool | str:
-        return stands(read(), commit, source)
+    return Question(read, commit, source)
 
-    return question
+
+@dataclass(frozen=True)
+class Question:
+    """Whether the cluster stands as a commit says, to be asked again and again."""
+
+    read: Callable[[], Mapping[str, list[Object]]]
+    commit: str
+    source: str
+    next_command: str = "kubectl describe gitrepositories,kustomizations --all-namespaces"
+
+    def __call__(self) -> bool | str:
+        return stands(self.read(), self.commit, self.source)
 
 
 def stands(objects: Mapping[str, list[Object]], commit: str, source: str) -> bool | str:
@@ -33,7 +44,7 @@ def stands(objects: Mapping[str, list[Object]], commit: str, source: str) -> boo
         return f"there is no GitRepository {source}"
     fetched = ((repository.get("status") or {}).get("artifact") or {}).get("revision", "")
     if not fetched.endswith(wanted):
-        return _why(repository) or f"{source} is at {state.short(fetched) or 'nothing yet'}"
+        return _why(repository) or f"{source} is at {_at(fetched, commit)}"
     mine = [k for k in objects["Kustomization"] if _follows(k, source)]
     if not mine:
         return "no Kustomization yet"
@@ -42,8 +53,14 @@ def stands(objects: Mapping[str, list[Object]], commit: str, source: str) -> boo
         if (item.get("spec") or {}).get("suspend"):
             continue
         if not applied.endswith(wanted) or not _ready(item):
-            return _why(item) or f"{_name(item)} is at {state.short(applied) or 'nothing yet'}"
+            return _why(item) or f"{_name(item)} is at {_at(applied, commit)}"
     return True
+
+
+def _at(revision: str, commit: str) -> str:
+    """Where something is, and where it is expected, unless it is there and not ready."""
+    here = state.short(revision) or "nothing yet"
+    return f"{here}, not ready" if revision.endswith(f"sha1:{commit}") else f"{here}, expected at {commit[:8]}"
 
 
 def request(annotate: Callable[[str, str, str], object], name: str, kind: str = "gitrepository") -> None:

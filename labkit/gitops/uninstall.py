@@ -59,10 +59,10 @@ def uninstall(kubectl: Kubectl, namespace: str, say: Callable[[str], object] = p
 def begun(kubectl: Kubectl, namespace: str) -> bool:
     """True where the namespace or a definition of Flux is being deleted: a removal was begun and has not ended."""
     going = "{.metadata.deletionTimestamp}"
-    one = kubectl(["get", "namespace", namespace, "--ignore-not-found", "-o", f"jsonpath={going}"])
+    one = kubectl(["get", "namespace", namespace, "--ignore-not-found", "-o", f"jsonpath={going}"], check=False)
     if one.stdout.strip():
         return True
-    every = kubectl(["get", "crd", "-l", PART, "-o", f"jsonpath={{.items[*]{going.strip('{}')}}}"])
+    every = kubectl(["get", "crd", "-l", PART, "-o", f"jsonpath={{.items[*]{going.strip('{}')}}}"], check=False)
     return bool(every.stdout.strip())
 
 
@@ -106,7 +106,9 @@ def _held(kubectl: Kubectl) -> Iterator[Object]:
 
 
 def _definitions(kubectl: Kubectl) -> list[str]:
-    return kubectl(["get", "crd", "-l", PART, "-o", "jsonpath={.items[*].metadata.name}"]).stdout.split()
+    """Names of Flux's definitions; none where they may not be read, as for a moment in a new cluster."""
+    words = ["get", "crd", "-l", PART, "-o", "jsonpath={.items[*].metadata.name}"]
+    return kubectl(words, check=False).stdout.split()
 
 
 def _state(kubectl: Kubectl, namespace: str) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +79,7 @@ def test_lessons_run_twice_and_a_failure_is_a_line_and_an_exit_code(
         ],
     )
     write(tmp_path, "11-bad", [("raise ValueError('first line\\nsecond')", {})])
-    assert verify.run(tmp_path, times=2) == 1
+    assert verify.run(tmp_path, times=2, keep_going=True) == 1
     good, again, bad, worse, total = capsys.readouterr().out.splitlines()
     assert "00-good" in good
     assert "run 1  passed" in good
@@ -109,3 +113,51 @@ def test_what_a_kernel_imports_beforehand_gives_a_lesson_no_names(
 def test_no_lessons_are_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify.run(tmp_path) == verify.NO_LESSONS
     assert "no lessons" in capsys.readouterr().err
+
+
+def test_the_first_lesson_that_fails_is_the_last_unless_the_rest_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each lesson after it waited for what was not there, five minutes a cell."""
+    write(tmp_path, "11-bad", [("raise ValueError('why')", {})])
+    write(tmp_path, "12-never", [("1", {})])
+    assert verify.run(tmp_path, times=2) == 1
+    bad, stopped, following, total = capsys.readouterr().out.splitlines()
+    assert bad.endswith("ValueError: why")
+    assert stopped == "Stopped there: lessons build on each other. 3 of 4 runs were not begun."
+    assert "labkit verify 11;" in following and "labkit verify --keep-going" in following
+    assert total.startswith("0 of 4 runs passed")
+
+
+def test_a_cell_that_does_not_end_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "CELL_SECONDS", 1)
+    write(tmp_path, "11-slow", [("import time\ntime.sleep(60)", {}), ("1", {})])
+    assert verify.run(tmp_path, times=1) == 1
+    assert "a cell ran longer than 1 s: 'import time'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_no_kernel_outlives_a_run_that_is_ended(tmp_path: Path, number: int, code: int) -> None:
+    """After SIGTERM the kernel went on with its lesson; after Ctrl-C the next lesson began."""
+    noted = tmp_path / "pids"
+    source = f"import os, time\nwith open({str(noted)!r}, 'a') as file: print(os.getpid(), file=file)\ntime.sleep(60)"
+    for name in ("11-long", "12-next"):
+        write(tmp_path, name, [(source, {})])
+    command = [sys.executable, "-m", "labkit", "verify", "--times", "1", "--notebooks", str(tmp_path)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not noted.exists() or not noted.read_text().endswith("\n"):
+            assert process.poll() is None
+            time.sleep(0.05)
+        children = [int(pid) for pid in _children(process.pid)]
+        process.send_signal(number)
+        assert process.wait(timeout=120) == code
+    (pid,) = map(int, noted.read_text().split())
+    assert pid in children and len(children) == 2  # of this lesson, and the one that waits for the next
+    for child in children:
+        assert not Path(f"/proc/{child}").exists()
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
