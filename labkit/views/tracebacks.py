@@ -11,6 +11,8 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from labkit.views import names
+
 _SAID_AGAIN = re.compile(r"\((\w+)\) (.*)\nCode: \1\nMessage: \2(?=\n|$)", re.DOTALL)
 """An error of the Azure SDKs as text: code and message, and both of them once more."""
 
@@ -32,6 +34,9 @@ def _show(shell: Any, kind: type[BaseException], error: BaseException, trace: An
         lines: list[str] = error._render_traceback_()
     else:
         lines = _lines(shell, kind, error, trace)
+    if isinstance(error, NameError) and error.name:
+        first = names.hint(error.name, names.notebook(shell.user_ns))
+        lines += [f"Next: {first}"] if first else []
     shell._showtraceback(kind, error, lines)
     return lines
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,9 +21,11 @@ from labkit.azure import (
     steps,
     workspace,
 )
+from labkit.azure.clients import settled, state
 from labkit.checks import catalogue
 from labkit.checks.core import Status, run
 from labkit.errors import LessonError
+from labkit.gitops import uninstall
 from labkit.settings import Settings
 from tests.labkit.healthy import SUBSCRIPTION, VNET, evidence
 
@@ -128,6 +132,82 @@ def test_the_configuration_follows_the_folder_of_the_cluster_and_shows_no_token(
     # az and the agent have protected settings in base64, and Azure shows none of them again.
     assert body.pop("configurationProtectedSettings") == {"httpsKey": base64.b64encode(b"ghp_secret").decode()}
     assert "ghp_secret" not in str(body)
+
+
+class Answers:
+    """A client that answers what it was told to, a list one after the other, and notes what it is asked to make."""
+
+    def __init__(self, *states: str | None) -> None:
+        self.states, self.made = list(states), []
+
+    def get(self, *_: str) -> Any:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        found = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if found is None:
+            raise ResourceNotFoundError("none")
+        return SimpleNamespace(properties=SimpleNamespace(provisioning_state=found))
+
+    def begin_create(self, *arguments: Any) -> str:
+        self.made.append(arguments[-1])
+        return "poller"
+
+    begin_create_or_update = begin_create
+
+
+@pytest.mark.parametrize(
+    ("extension", "configuration", "made"),
+    [
+        ("Succeeded", "Succeeded", 0),
+        ("Failed", "Creating", 2),
+        ("Succeeded", "Failed", 1),
+        (None, None, 2),
+    ],
+)
+def test_what_failed_is_not_there_and_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extension: str | None, configuration: str | None, made: int
+) -> None:
+    """Only whether it existed was asked: a lesson waited for a cluster that followed nothing."""
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+    monkeypatch.setattr(gitops, "lay_out", lambda settings, token: SimpleNamespace(folder=tmp_path))
+    one, two = Answers(extension), Answers(configuration)
+    clients: Any = SimpleNamespace(
+        extensions=SimpleNamespace(extensions=one),
+        flux_configurations=SimpleNamespace(flux_configurations=two),
+        kubectl=None,
+    )
+    assert gitops.exists(clients, Settings()) is (made == 0)
+    gitops.ensure(clients, Settings(), lambda poller, title: None)
+    assert len(one.made) + len(two.made) == made
+
+
+def test_a_bootstrapped_flux_makes_way_for_the_extension(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(uninstall, "installed", lambda kubectl: True)
+    monkeypatch.setattr(uninstall, "uninstall", lambda kubectl, namespace: said.append(f"uninstall {namespace}"))
+    folder = tmp_path / "clusters/aks-baseline/flux-system"
+    folder.mkdir(parents=True)
+    checkout: Any = SimpleNamespace(
+        folder=tmp_path, git=lambda words: said.append(" ".join(words)), commit=lambda message: said.append(message)
+    )
+    clients: Any = SimpleNamespace(kubectl=lambda words, **_: None)
+    gitops.make_way(clients, Settings(), checkout)
+    assert said == ["uninstall flux-system", "rm -r --quiet clusters/aks-baseline/flux-system", "Leave Flux to Azure"]
+
+
+def test_an_operation_that_is_under_way_is_waited_for() -> None:
+    """Of a lesson whose kernel has gone: what came next was refused with a conflict."""
+    pools, waited = Answers("Creating", "Creating", "Succeeded"), []
+
+    def wait(question: Any, title: str, timeout: float) -> None:
+        waited.append(title)
+        while question() is not True:
+            pass
+
+    found = settled(wait, "Waiting for the pool", pools.get, "user1")
+    assert state(found) == "Succeeded" and waited == ["Waiting for the pool"]
+    assert settled(wait, "again", pools.get, "user1") is not None and len(waited) == 1
+    assert settled(wait, "none", Answers(None).get, "user1") is None and state(None) == ""
 
 
 class Module:

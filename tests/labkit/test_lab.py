@@ -14,7 +14,7 @@ import pytest
 
 import labkit
 from labkit import targets
-from labkit.errors import CommandFailed, LabError, ReadError, TargetError, ToolMissing
+from labkit.errors import CommandFailed, LabError, OperationFailed, ReadError, TargetError, ToolMissing
 from labkit.lab import Lab
 from labkit.settings import Settings
 from tests.labkit.healthy import SUBSCRIPTION, HealthyArm, HealthyKubernetes
@@ -112,6 +112,19 @@ def test_kubectl_that_says_no_is_an_error_unless_it_may(tmp_path: Path, lab: Lab
         lab.kubectl("get x")
     output = lab.kubectl("get x", check=False)
     assert (output.returncode, output.ok) == (1, False)
+
+
+def test_nothing_lasts_longer_than_it_can_here(
+    tmp_path: Path, lab: Lab, target: FakeTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """kubectl waits for a namespace that does not go as long as it does not."""
+    target.facts["longest"] = 1.0
+    lab.connect()
+    fake_kubectl(tmp_path, "import time; print('deleting ns x', flush=True); time.sleep(60)")
+    with pytest.raises(OperationFailed, match=r"expected to end within 1 s; found it waiting: deleting ns x\. Next: "):
+        lab.kubectl("delete namespace x")
+    with pytest.raises(OperationFailed, match=r"Pods: not after 1 s; last seen: 1 of 2\."):
+        lab.wait(lambda: "1 of 2", "Pods", timeout=1800)
 
 
 def test_a_missing_kubectl_is_named(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

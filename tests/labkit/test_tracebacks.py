@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from labkit.views import tracebacks
+from labkit.views import names, tracebacks
 
 
 @pytest.fixture
@@ -58,6 +59,27 @@ def test_a_mistake_in_a_cell_is_shown_as_ever(shell: Any) -> None:
     assert "SyntaxError" in shell.shown[0]
     shell.run_cell("unknown")
     assert "NameError: name 'unknown' is not defined" in shell.shown[1] and "%tb" not in shell.shown[1]
+
+
+def test_a_cell_that_is_run_too_early_is_told_which_to_run_first(
+    shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracebacks.shorten()
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    shell.run_cell("group")
+    assert shell.shown[0].endswith(f"Next: {names.ABOVE}")
+    sources = ["!kubectl get pods", "def f():\n    group = 1", "import os\n\nname, group = 'a', 'b'", "group"]
+    cells = [{"cell_type": "code", "source": source.splitlines(True)} for source in sources]
+    file = tmp_path / "11-x.ipynb"
+    file.write_text(json.dumps({"cells": cells}))
+    monkeypatch.setenv("JPY_SESSION_NAME", str(file))
+    for name in ("group", "os", "f", "never"):
+        shell.run_cell(name)
+    of_group, of_os, of_f, never = shell.shown[1:]
+    assert of_group.endswith("Next: 'group' comes from the cell that begins with `import os`: run that one first.")
+    assert "comes from the cell that begins with `import os`" in of_os
+    assert "comes from the cell that begins with `def f():`" in of_f
+    assert "Next" not in never
 
 
 def test_an_error_of_azure_is_said_once(shell: Any) -> None:

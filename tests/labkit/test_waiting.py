@@ -10,6 +10,7 @@ import pytest
 
 from labkit import waiting
 from labkit.errors import OperationFailed, ReadError
+from labkit.gitops import arrival
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +133,17 @@ def test_a_question_is_asked_until_it_holds(capsys: pytest.CaptureFixture[str]) 
 def test_a_question_that_never_holds_ends_with_its_last_words() -> None:
     with pytest.raises(OperationFailed, match="last seen: 1 of 2 ready"):
         waiting.until(lambda: "1 of 2 ready", "Pods", timeout=0.01, every=0.001)
+
+
+def test_a_question_says_what_to_type_when_it_never_holds() -> None:
+    question = arrival.Question(lambda: {"GitRepository": [], "Kustomization": []}, "c" * 40, "flux-system")
+    with pytest.raises(OperationFailed, match=r"there is no GitRepository flux-system\. Next: kubectl describe"):
+        waiting.until(question, "Arriving", timeout=0.01, every=0.001)
+
+
+def test_an_operation_that_does_not_end_is_left_with_what_was_expected_and_found() -> None:
+    """A configuration without an agent was followed for ever."""
+    poller = FakePoller(10**9)
+    said = r"Following: expected to be done within 0 s; found .*pool user1 Creating.* Next: labkit status"
+    with pytest.raises(OperationFailed, match=said):
+        waiting.for_operation(poller, "Following", arm=FakeArm(), timeout=0.02)

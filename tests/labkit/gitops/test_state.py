@@ -47,7 +47,9 @@ def test_the_picture_says_in_words_what_it_shows() -> None:
 def test_a_commit_has_arrived_when_every_kustomization_is_applied_at_it() -> None:
     found = objects()
     assert arrival.stands(found, COMMIT, "flux-system") is True
-    assert arrival.stands(found, "f" * 40, "flux-system") == "flux-system is at main@sha1:01234567, expected at ffffffff"
+    assert (
+        arrival.stands(found, "f" * 40, "flux-system") == "flux-system is at main@sha1:01234567, expected at ffffffff"
+    )
     found["Kustomization"][2]["status"]["lastAppliedRevision"] = "main@sha1:" + "e" * 40
     assert arrival.stands(found, COMMIT, "flux-system") == "apps-staging is at main@sha1:eeeeeeee, expected at 01234567"
     found["Kustomization"][2]["spec"]["suspend"] = True
