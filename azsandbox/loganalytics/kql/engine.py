@@ -13,6 +13,7 @@ from azsandbox.loganalytics.kql.errors import (
     PartialError,
     SemanticError,
     record_limit,
+    unresolved_alone,
     unresolved_table,
 )
 from azsandbox.loganalytics.kql.joins import join, union
@@ -46,7 +47,7 @@ def _run(text: str, source: Source, now: dt.datetime) -> Result:
     engine = _Engine(source, now)
     for let in script.lets:
         engine.let(let.name, let.value)
-    tables = [engine.query(query) for query in script.queries]
+    tables = [engine.statement(query) for query in script.queries]
     named = [t for t in tables if t.name != "getschema"]
     for number, table in enumerate(named):
         table.name = "PrimaryResult" if number == 0 else f"PrimaryResult_{number}"
@@ -76,6 +77,15 @@ class _Engine:
                 self.lets[name] = self.query(value)
         else:
             self.lets[name] = compile_(value, self.scope())
+
+    def statement(self, query: Query) -> Table:
+        """The table of a query that stands by itself; a name alone could as well be a scalar's."""
+        try:
+            return self.query(query)
+        except SemanticError:
+            if isinstance(query.source, str) and not query.operators:
+                raise unresolved_alone(query.source) from None
+            raise
 
     def query(self, query: Query) -> Table:
         first = query.operators[0].name if query.operators else ""

@@ -90,3 +90,9 @@ def unresolved(name: str) -> SemanticError:
 def unresolved_table(name: str) -> SemanticError:
     """A name that is no table."""
     return SemanticError("SEM0100", f"Failed to resolve table or column expression named '{name}'")
+
+
+def unresolved_alone(name: str) -> SemanticError:
+    """A name that is a whole query and means nothing (recorded by the tests of Azure.Monitor.Query)."""
+    text = f"'' operator: Failed to resolve table or column or scalar expression named '{name}'"
+    return SemanticError("SEM0100", text)

@@ -325,7 +325,7 @@ def test_a_query_that_does_not_parse_is_refused_at_the_token(query: str, line: i
             "SEM0100",
             "'take' operator: Failed to resolve table or column expression named 'Nothing'",
         ),
-        ("Nothing", "SEM0100", "Failed to resolve table or column expression named 'Nothing'"),
+        ("Nothing", "SEM0100", "'' operator: Failed to resolve table or column or scalar expression named 'Nothing'"),
         (
             "Events | where Nope == 1",
             "SEM0100",
