@@ -13,6 +13,7 @@ from azsandbox.arm import errors
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.ids import ResourceId
 from azsandbox.arm.provider import NameRule, Provider, action
+from azsandbox.arm.providers.operations import ProviderOperations
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored
 from azsandbox.entra import FederatedCredential
@@ -33,7 +34,7 @@ class ManagedIdentity(Provider):
     namespace = "Microsoft.ManagedIdentity"
 
     def __init__(self) -> None:
-        super().__init__([UserAssignedIdentities(), FederatedCredentials()])
+        super().__init__([UserAssignedIdentities(), FederatedCredentials(), ProviderOperations()])
 
 
 def _written(id_: ResourceId) -> str:

@@ -299,3 +299,13 @@ async def test_assignments_below_what_is_deleted_end_with_it(call: Client, peopl
     made = await assign(call, READER, DEV, NETWORK)
     await call.done(await call("DELETE", NETWORK, version="2024-05-01"))
     assert (await call("GET", made.json()["id"], version=VERSION)).status_code == 404
+
+
+async def test_there_are_no_deny_assignments_and_none_can_be_made(call: Client, people: dict[str, Client]) -> None:
+    path = f"{GROUP}/providers/Microsoft.Authorization/denyAssignments"
+    listed = await call("GET", f"{path}?$filter=atScope()", version=VERSION)
+    assert (listed.status_code, listed.json()) == (200, {"value": []})
+    one = f"{path}/{uuid.uuid4()}"
+    assert (await call("GET", one, version=VERSION)).json()["error"]["code"] == "DenyAssignmentNotFound"
+    made = await call("PUT", one, {"properties": {"denyAssignmentName": "no"}}, VERSION)
+    assert (made.status_code, made.json()["error"]["code"]) == (501, "NotSupportedInSandbox")

@@ -66,3 +66,17 @@ async def test_what_an_identity_has_not_is_refused(azure: Azure, identity: str) 
     assert answer.status_code == 400
     shown = (await azure.arm("GET", identity, version="2024-11-30")).json()["properties"]
     assert (await put(azure, identity, shown, "2024-11-30")).status_code == 200
+
+
+async def test_answers_of_new_ones_say_where_they_are(azure: Azure, identity: str) -> None:
+    path = f"{identity}/federatedIdentityCredentials/fic"
+    made = await put(azure, path, {**CREDENTIAL, "subject": "s"})
+    assert made.headers["location"] == path.replace("/resourceGroups/", "/resourcegroups/")
+    assert "location" not in (await put(azure, path, {**CREDENTIAL, "subject": "s"})).headers
+
+
+async def test_the_providers_operations_are_listed(azure: Azure) -> None:
+    listed = await azure.arm("GET", "/providers/Microsoft.ManagedIdentity/operations", version="2023-01-31")
+    names = [operation["name"] for operation in listed.json()["value"]]
+    assert "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action" in names
+    assert all(operation["display"]["description"] for operation in listed.json()["value"])

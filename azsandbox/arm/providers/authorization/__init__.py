@@ -38,6 +38,7 @@ class Authorization(Provider):
     def __init__(self) -> None:
         super().__init__([RoleAssignments(), RoleDefinitions(), Permissions(), Locks()])
         self.late(_policy, *POLICY)
+        self.late(_deny, "denyAssignments")
 
     def prepare(self, arm: Arm) -> None:
         """Makes the sandbox's owners Owner of the subscription."""
@@ -48,6 +49,12 @@ class Authorization(Provider):
                 name = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{scope}/{owner}"))
                 stored = assignment(arm, scope.extension(self.namespace, "roleAssignments", name), OWNER, owner, "User")
                 arm.resources.put(stored)
+
+
+def _deny() -> list[ResourceType]:
+    from azsandbox.arm.providers.authorization.deny_assignments import DenyAssignments
+
+    return [DenyAssignments()]
 
 
 def _policy() -> list[ResourceType]:
