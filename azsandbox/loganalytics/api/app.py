@@ -68,6 +68,10 @@ class QueryApi:
             return await self._batch(identity, _json(raw))
         if method not in ("GET", "POST"):
             raise errors.no_path()
+        if (found := _WORKSPACE.fullmatch(path)) and found[2].lower() == "metadata":
+            from azsandbox.loganalytics.api import metadata
+
+            return metadata.of_workspace(self.arm, identity, found[1])
         if method == "GET":
             body: Any = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
             if "workspaces" in body:
@@ -79,7 +83,7 @@ class QueryApi:
     async def _query(self, identity: Any, path: str, body: Any, prefer: str) -> dict[str, Any]:
         if found := _WORKSPACE.fullmatch(path):
             if found[2].lower() == "metadata":
-                raise errors.not_supported("metadata of workspaces")
+                raise errors.not_supported("metadata in a batch")
             return await Query(self.arm, identity, body, prefer).on_workspaces(found[1])
         if found := _RESOURCE.fullmatch(path):
             return await Query(self.arm, identity, body, prefer).on_resource(found[1])

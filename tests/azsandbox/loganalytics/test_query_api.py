@@ -37,6 +37,18 @@ async def test_get_asks_as_post_does(logs: Logs) -> None:
     assert answer.json()["tables"][0]["rows"] == [[1]]
 
 
+async def test_metadata_tell_the_tables_of_a_workspace(logs: Logs) -> None:
+    path = f"/v1/workspaces/{logs.customer_id}/metadata"
+    for method in ("GET", "POST"):
+        found = (await logs.send(method, path)).json()
+        (heartbeat,) = [table for table in found["tables"] if table["name"] == "Heartbeat"]
+        assert heartbeat["columns"][0] == {"name": "TenantId", "type": "string"}
+        assert (heartbeat["id"], heartbeat["timespanColumn"]) == ("Heartbeat", "TimeGenerated")
+        assert [(w["id"], w["name"]) for w in found["workspaces"]] == [(logs.customer_id, "logs-one")]
+    refused = await logs.send("GET", path, who=logs.person("reader"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "InsufficientAccessError")
+
+
 async def test_columns_of_azure_diagnostics_come_with_the_first_row(logs: Logs) -> None:
     text = "AzureDiagnostics | where log_s has 'x' | count"
     refused = (await logs.query(text)).json()["error"]["innererror"]["innererror"]
