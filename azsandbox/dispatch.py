@@ -13,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from azsandbox.store import CannotWrite
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -84,13 +86,14 @@ class Dispatch:
 
         try:
             await app(scope, receive, watched)
-        except Exception:
+        except Exception as error:
             log.exception("%s %s%s failed", scope["method"], host, scope["path"])
             if status:
                 raise
-            await refuse(
-                scope, receive, send, 500, "InternalServerError", "The sandbox failed here; `azsandbox logs` says how."
+            text = (
+                f"{error}." if isinstance(error, CannotWrite) else "The sandbox failed here; `azsandbox logs` says how."
             )
+            await refuse(scope, receive, send, 500, "InternalServerError", text)
             status = 500
         finally:
             took = (time.perf_counter() - started) * 1000

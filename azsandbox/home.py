@@ -39,8 +39,14 @@ class Home:
         return self.path / "lock"
 
     def make(self) -> None:
-        """Makes the folder, for its owner only."""
+        """Makes the folder, for its owner only; one that is there already is closed to others if it is the sandbox's."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.path.stat().st_mode & 0o077 and (self.state.exists() or not any(self.path.iterdir())):
+            self.path.chmod(0o700)
+
+    def begin_anew(self) -> str:
+        """What to do about a state that cannot be used."""
+        return f"Use the version that wrote it, or begin anew: mv {self.path} {self.path}.old && azsandbox up"
 
     def read_environment(self) -> dict[str, Any] | None:
         """What the last sandbox that listened here wrote, or None."""

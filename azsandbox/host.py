@@ -18,6 +18,7 @@ import logging
 import os
 import random
 import signal
+import sqlite3
 import time
 import uuid
 from email.utils import formatdate
@@ -30,7 +31,7 @@ from azsandbox.clock import Clock, Speed
 from azsandbox.dispatch import App, Dispatch, Receive, Scope, Send, endpoint
 from azsandbox.home import Home
 from azsandbox.proxy import Proxy
-from azsandbox.store import Bucket, Store
+from azsandbox.store import Bucket, Store, Unusable
 
 if TYPE_CHECKING:
     from azsandbox.aks.identity.issuer import Issuers
@@ -82,7 +83,7 @@ class Host:
         self.home.make()
         self._lock = self._take_lock()
         self.home.environment.unlink(missing_ok=True)  # of a sandbox that was killed
-        self.state = Store(self.home.state)
+        self.state = self._open_state()
         self.settings = self.state.bucket("host")
         ids = self._setting("ids") or self._set("ids", _new_ids())
         self.tenant_id: str = ids["tenant_id"]
@@ -377,6 +378,15 @@ class Host:
 
     # --- state
 
+    def _open_state(self) -> Store:
+        try:
+            return Store(self.home.state)
+        except (Unusable, sqlite3.OperationalError) as error:
+            os.close(self._lock)
+            if isinstance(error, Unusable):
+                raise HostError(f"{error}. {self.home.begin_anew()}") from None
+            raise HostError(f"{self.home.state} cannot be opened: {error}") from None
+
     def _take_lock(self) -> int:
         descriptor = os.open(self.home.lock, os.O_RDWR | os.O_CREAT, 0o600)
         for _ in range(20):  # whoever asks whether a sandbox runs here holds the lock for an instant
@@ -420,6 +430,8 @@ async def _maybe(result: Any) -> Any:
 def serve(home: Home, speed: Speed | None = None, *, port: int | None = None, tunnel: bool = False) -> None:
     """Runs a sandbox in this process until it is told to stop. Raises HostError."""
     import uvloop
+
+    os.umask(0o077)  # whatever is written below the home, by git as well, is its owner's alone
 
     async def main() -> None:
         await Host(home, speed, port=port, tunnel=tunnel).run()

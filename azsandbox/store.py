@@ -30,6 +30,7 @@ HISTORY = 20_000  # events kept a bucket; older watches must list again
 Records = list["Record"]
 Names = list[str]
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+FORMAT = 1  # of the file; a change that an older program would misread makes it one more
 Build = Callable[[int], bytes]  # makes the value, given the revision that it will have
 
 _TABLES = """
@@ -46,6 +47,14 @@ CREATE TABLE IF NOT EXISTS objects (
 
 class StoreError(Exception):
     """Base of what a store refuses: Exists, Missing, Conflict, Compacted."""
+
+
+class Unusable(Exception):
+    """The file cannot be read: it is damaged, or of a newer program. The message says which."""
+
+
+class CannotWrite(sqlite3.OperationalError):
+    """The disk is full, or does not take writes; nothing was changed. The message says which, and what to do."""
 
 
 class Exists(StoreError):
@@ -336,18 +345,36 @@ class Bucket:
             connection.execute("UPDATE buckets SET revision = ? WHERE name = ?", (revision, self.name))
         self.revision = revision
         if kind == "DELETED":
-            found = self._collections[collection]
-            del found.records[key]
-            del found.keys[bisect_left(found.keys, key)]
+            self._remove(collection, key)
         else:
             self._put(collection, record)
         event = Event(kind, collection, key, data, old.value if old else None, revision)
+        self._tell(event)
+        self._store.done(lambda: self._take_back(event, old))
+        return record
+
+    def _tell(self, event: Event) -> None:
         self._history.append(event)
         if len(self._history) > HISTORY:
             self.oldest = self._history.popleft().revision
-        for watch in self._watches.get(collection, ()):
+        for watch in self._watches.get(event.collection, ()):
             watch.push(event)
-        return record
+
+    def _take_back(self, event: Event, old: Record | None) -> None:
+        """Puts memory back to before a write that did not reach the disk; watches, which know of it, are told."""
+        self.revision += 1
+        if old is None:
+            self._remove(event.collection, event.key)
+        else:
+            self._put(event.collection, old)
+        kind: EventType = "DELETED" if old is None else "ADDED" if event.type == "DELETED" else "MODIFIED"
+        value = event.value if old is None else old.value
+        self._tell(Event(kind, event.collection, event.key, value, event.value, self.revision))
+
+    def _remove(self, collection: str, key: str) -> None:
+        found = self._collections[collection]
+        del found.records[key]
+        del found.keys[bisect_left(found.keys, key)]
 
     def _put(self, collection: str, record: Record) -> None:
         found = self._collections.setdefault(collection, _Collection())
@@ -357,18 +384,41 @@ class Bucket:
 
 
 class Store:
-    """All state of a sandbox, in one SQLite file (or in memory, for a cluster that is thrown away)."""
+    """All state of a sandbox, in one SQLite file (or in memory, for a cluster that is thrown away).
+
+    Raises Unusable for a file that is damaged, or of a newer program.
+    """
 
     def __init__(self, path: Path | None) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)
         self.connection = sqlite3.connect(path or ":memory:", isolation_level=None)
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self.connection.close()
+            if isinstance(error, sqlite3.OperationalError):  # the disk's fault, not the file's
+                raise
+            raise Unusable(f"{path} is damaged ({error})") from None
+        except Unusable:
+            self.connection.close()
+            raise
+        self._buckets: dict[str, Bucket] = {}
+        self._depth = 0
+        self._undo: list[Callable[[], None]] = []  # of the writes in the transaction that is open
+
+    def _open(self) -> None:
+        (found,) = self.connection.execute("PRAGMA user_version").fetchone()
+        if found > FORMAT:
+            raise Unusable(
+                f"the state was written by a newer azsandbox: its format is {found}, and this one knows up to {FORMAT}"
+            )
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=NORMAL")
         self.connection.executescript(_TABLES)
-        self._buckets: dict[str, Bucket] = {}
-        self._depth = 0
+        if found < FORMAT:
+            self.connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     def bucket(self, name: str) -> Bucket:
         """The bucket of that name, made if new."""
@@ -384,21 +434,38 @@ class Store:
 
     @contextlib.contextmanager
     def atomic(self) -> Iterator[sqlite3.Connection]:
-        """Writes inside reach the disk together or not at all. They must not raise once one was made:
-        memory is not rolled back."""
-        if self._depth == 0:
-            self.connection.execute("BEGIN IMMEDIATE")
-        self._depth += 1
+        """Writes inside reach the disk together or not at all. Where they do not (what is inside raises, or the disk is
+        full), memory goes back to what it was, and watches that were told of them are told so. Raises CannotWrite."""
+        if self._depth:
+            self._depth += 1
+            try:
+                yield self.connection
+            finally:
+                self._depth -= 1
+            return
         try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            self._depth = 1
             yield self.connection
-        except BaseException:
-            self._depth -= 1
-            if self._depth == 0:
-                self.connection.execute("ROLLBACK")
-            raise
-        self._depth -= 1
-        if self._depth == 0:
             self.connection.execute("COMMIT")
+        except BaseException as error:
+            if self.connection.in_transaction:  # SQLite ends some by itself
+                self.connection.execute("ROLLBACK")
+            for undo in reversed(self._undo):
+                undo()
+            if isinstance(error, sqlite3.OperationalError):
+                raise CannotWrite(
+                    f"The state of the sandbox cannot be written: {error}. Make room, and try again"
+                ) from error
+            raise
+        finally:
+            self._depth = 0
+            self._undo.clear()
+
+    def done(self, undo: Callable[[], None]) -> None:
+        """Keeps how memory is put back, should the transaction that is open, if any, not end well."""
+        if self._depth:
+            self._undo.append(undo)
 
     def close(self) -> None:
         """Closes the file. Buckets must not be used afterwards."""

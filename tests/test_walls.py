@@ -22,7 +22,7 @@ INSIDE = (
 # read whole from an API server, whose format they keep; the README beside them says of which and when
 AS_SERVED = {"discovery.json", "table-columns.json"}
 # settings, not facts: what a new lab.toml is written from, and how Jupyter looks
-NO_FACTS = {"lab.toml", "page_config.json"}
+NO_FACTS = {"lab.toml", "page_config.json", "default_setting_overrides.json"}
 
 
 def _modules(package: str) -> list[Path]:

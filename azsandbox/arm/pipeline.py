@@ -20,6 +20,7 @@ from azsandbox.arm import errors, ids, polling, routing
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.errors import ArmError
 from azsandbox.arm.facts import VERSION
+from azsandbox.store import CannotWrite
 
 if TYPE_CHECKING:
     from azsandbox.arm.arm import Arm
@@ -57,6 +58,9 @@ class Pipeline:
             answer = await self.handle(scope, headers, body, request_id, extra)
         except ArmError as error:
             answer = Answer(error.status, error.body, dict(error.headers))
+        except CannotWrite as error:
+            log.error("%s %s: %s", scope["method"], scope["path"], error)
+            answer = Answer(500, {"error": {"code": "InternalServerError", "message": f"{error}."}})
         except Exception:
             log.exception("%s %s", scope["method"], scope["path"])
             text = f"Encountered internal server error. Diagnostic information: activity ID '{request_id}'."

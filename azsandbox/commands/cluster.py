@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--nodes is {options.nodes}; expected 0 or more")
     import uvloop
 
+    os.umask(0o077)  # Flux's artifacts may hold what is not for everybody
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))
     return 0

@@ -32,11 +32,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def forget(home: Home) -> None:
-    """Empties the state of a sandbox that does not run."""
+    """Empties the state of a sandbox that does not run. Raises CommandError for one that cannot be read."""
     from azsandbox.entra.tokens import KEYS
-    from azsandbox.store import Store
+    from azsandbox.store import Store, Unusable
 
-    store = Store(home.state)
+    try:
+        store = Store(home.state)
+    except Unusable as error:
+        raise CommandError(f"{error}. {home.begin_anew()}") from None
     rows = store.connection.execute("SELECT name FROM buckets").fetchall()
     with store.atomic() as connection:
         for (name,) in rows:

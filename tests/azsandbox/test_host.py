@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import socket
+import sqlite3
 import ssl
 import stat
 import subprocess
@@ -100,6 +102,18 @@ def test_secrets_are_readable_by_their_owner_only(sandbox: Sandbox) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
+def test_a_folder_that_others_may_enter_is_closed_with_all_that_is_put_there(tmp_path: Path) -> None:
+    """Repositories were as readable as git makes them, private ones too."""
+    home = tmp_path / "open"
+    home.mkdir(mode=0o755)
+    with running(home) as sandbox:
+        sandbox.run("git", "create", "secret", "--private")
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+        public = {"ca.pem", "bundle.pem"}
+        found = {path.relative_to(home) for path in home.rglob("*") if path.stat().st_mode & 0o077}
+        assert {path for path in found if path.name not in public and path.parent.name != "certificates"} == set()
+
+
 def test_the_log_holds_no_secret(sandbox: Sandbox) -> None:
     env = sandbox.env()
     token = sandbox.token()
@@ -181,6 +195,17 @@ def test_reset_forgets_resources_and_keeps_addresses(tmp_path: Path) -> None:
 def test_two_sandboxes_do_not_share_a_home(sandbox: Sandbox) -> None:
     done = sandbox.run("up", "--foreground", check=False)
     assert done.returncode == 1 and "running on" in done.stderr and "azsandbox down" in done.stderr
+
+
+def test_a_state_of_a_newer_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with running(tmp_path / "home") as sandbox:
+        sandbox.run("down")
+        with contextlib.closing(sqlite3.connect(sandbox.home / "state.db")) as state:
+            state.execute("PRAGMA user_version = 99")
+        for command in ("up", "reset"):
+            said = sandbox.run(command, check=False).stderr
+            assert "written by a newer azsandbox: its format is 99" in said
+            assert f"mv {sandbox.home} {sandbox.home}.old && azsandbox up" in said
 
 
 def test_env_prints_lines_that_a_shell_takes(sandbox: Sandbox) -> None:
