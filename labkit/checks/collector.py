@@ -3,7 +3,7 @@
 `collect` is the only place where checks meet a network. It reads the sources that it is asked for and those that
 they depend on, keeps of each object the fields that a check looks at, and notes for a source that it could not
 read why: a refusal (401, 403) makes what depends on it unknown, never failed. What a source is stands in
-`cluster_sources`, `gitops_sources`, `governance_sources` and `workload_sources`.
+`cluster_sources`, `gitops_sources`, `governance_sources`, `identity_sources` and `workload_sources`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Reader = Callable[["Collector"], Any]
 @cache
 def readers() -> Mapping[str, Reader]:
     """Every source that a check may name, and how it is read."""
-    from labkit.checks import cluster_sources, gitops_sources, governance_sources, workload_sources
+    from labkit.checks import cluster_sources, gitops_sources, governance_sources, identity_sources, workload_sources
 
-    parts = (cluster_sources, gitops_sources, governance_sources, workload_sources)
+    parts = (cluster_sources, gitops_sources, governance_sources, identity_sources, workload_sources)
     return {source: reader for part in parts for source, reader in part.READERS.items()}
 
 

@@ -80,6 +80,11 @@ def governance(table: str) -> dict[str, Any]:
     return dict(_table("governance")[table])
 
 
+def identity() -> dict[str, Any]:
+    """Names and limits of workload identity (data/identity.toml)."""
+    return _table("identity")
+
+
 def workload() -> dict[str, Any]:
     """What the workload checks leave out and judge by (data/workload.toml)."""
     return _table("workload")

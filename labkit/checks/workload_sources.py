@@ -12,6 +12,7 @@ from typing import Any
 
 from labkit.checks.collector import Collector, Reader, bounded
 from labkit.checks.evidence import Object
+from labkit.checks.facts import identity
 from labkit.checks.lookup import at
 from labkit.checks.workload import is_application
 from labkit.errors import ReadError
@@ -27,7 +28,7 @@ def _namespace(item: Object) -> str:
     return str((item.get("metadata") or {}).get("namespace", ""))
 
 
-def _of_applications(collector: Collector, path: str, what: str, keep: Keep) -> list[Object]:
+def of_applications(collector: Collector, path: str, what: str, keep: Keep) -> list[Object]:
     """The objects of the list at `path` that are in an application's namespace."""
     platform = collector.evidence.settings.platform_namespaces
 
@@ -39,10 +40,10 @@ def _of_applications(collector: Collector, path: str, what: str, keep: Keep) -> 
     return bounded(collector.kubernetes().pages(path), what, keep=kept)
 
 
-def _where_served(collector: Collector, path: str, what: str, keep: Keep) -> list[Object]:
-    """As `_of_applications`; none where the kind is not there."""
+def where_served(collector: Collector, path: str, what: str, keep: Keep) -> list[Object]:
+    """As `of_applications`; none where the kind is not there."""
     try:
-        return _of_applications(collector, path, what, keep)
+        return of_applications(collector, path, what, keep)
     except ReadError as error:
         if error.missing:
             return []
@@ -67,7 +68,7 @@ def read_pods(collector: Collector) -> list[Object]:
     Pods of one owner are made alike, so that a specification which many share is kept once.
     """
     specs: dict[str, Object] = {}
-    return _of_applications(collector, "/api/v1/pods", "pods", partial(_pod, specs))
+    return of_applications(collector, "/api/v1/pods", "pods", partial(_pod, specs))
 
 
 def _pod(specs: dict[str, Object], item: Object) -> Object:
@@ -90,7 +91,40 @@ def _pod(specs: dict[str, Object], item: Object) -> Object:
             for entry in status.get(kind) or []
         ],
         "ready": all(entry.get("ready") for entry in status.get("containerStatuses") or []),
+        **_identity(item),
         "spec": specs.setdefault(key, spec),
+    }
+
+
+def _identity(item: Object) -> Object:
+    """Whose identity a pod has: its account, the audience of its token for Entra, the variables of workload identity that
+    its containers lack, and the SecretProviderClasses that it mounts."""
+    known, spec = identity(), item.get("spec") or {}
+    annotations = (item.get("metadata") or {}).get("annotations") or {}
+    skipped = {name.strip() for name in str(annotations.get(known["skip_containers"]) or "").split(";")}
+    volumes = spec.get("volumes") or []
+    token = next((volume for volume in volumes if volume.get("name") == known["volume"]), None)
+    sources = at(token, "projected.sources") or []
+    audiences = [
+        str(at(source, "serviceAccountToken.audience")) for source in sources if "serviceAccountToken" in source
+    ]
+    lacking = {
+        container["name"]: missing
+        for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+        if container.get("name") not in skipped
+        and (
+            missing := [n for n in known["environment"] if n not in {e.get("name") for e in container.get("env") or []}]
+        )
+    }
+    return {
+        "account": spec.get("serviceAccountName") or "default",
+        "token": next(iter(audiences), None),
+        "lacking": lacking if token else {},
+        "classes": [
+            str(at(volume, "csi.volumeAttributes.secretProviderClass"))
+            for volume in volumes
+            if at(volume, "csi.driver") == known["driver"]
+        ],
     }
 
 
@@ -130,6 +164,11 @@ def pod_spec(spec: Object) -> Object:
 
 def _container(container: Object) -> Object:
     kept: Object = {key: container[key] for key in CONTAINER if container.get(key)}
+    secrets = sorted({e.get("name") for e in container.get("env") or []} & set(identity()["client_secrets"]))
+    if secrets:
+        kept["clientSecrets"] = (
+            secrets  # that they are there, by name; the rest of the environment is nobody's business
+        )
     kept["hostPorts"] = [port["hostPort"] for port in container.get("ports") or [] if port.get("hostPort")]
     return kept
 
@@ -159,7 +198,7 @@ def read_templates(collector: Collector) -> list[Object]:
     }
     found = [item for item in collector.needed("daemonsets") if is_application(item["namespace"], platform)]
     for kind, path in kinds.items():
-        found += _of_applications(collector, f"/apis/{path}", path.rpartition("/")[2], partial(_template, kind))
+        found += of_applications(collector, f"/apis/{path}", path.rpartition("/")[2], partial(_template, kind))
     return found
 
 
@@ -183,7 +222,7 @@ def _template(kind: str, item: Object) -> Object:
 
 def read_services(collector: Collector) -> list[Object]:
     """The Services of applications."""
-    return _of_applications(collector, "/api/v1/services", "services", _service)
+    return of_applications(collector, "/api/v1/services", "services", _service)
 
 
 def _service(item: Object) -> Object:
@@ -211,7 +250,7 @@ def read_disruption_budgets(collector: Collector) -> list[Object]:
             **{key: status.get(key) for key in numbers},
         }
 
-    return _of_applications(collector, path, "disruption budgets", keep)
+    return of_applications(collector, path, "disruption budgets", keep)
 
 
 def read_autoscalers(collector: Collector) -> list[Object]:
@@ -222,7 +261,7 @@ def read_autoscalers(collector: Collector) -> list[Object]:
         return {"target": spec.get("scaleTargetRef") or {}, "least": int(spec.get("minReplicas") or 1)}
 
     path = "/apis/autoscaling/v2/horizontalpodautoscalers"
-    return _of_applications(collector, path, "autoscalers", keep)
+    return of_applications(collector, path, "autoscalers", keep)
 
 
 def read_network_policies(collector: Collector) -> list[Object]:
@@ -233,13 +272,13 @@ def read_network_policies(collector: Collector) -> list[Object]:
         return {key: spec.get(key) for key in ("podSelector", "policyTypes", "ingress", "egress")}
 
     path = "/apis/networking.k8s.io/v1/networkpolicies"
-    return _of_applications(collector, path, "network policies", keep)
+    return of_applications(collector, path, "network policies", keep)
 
 
 def read_cilium_policies(collector: Collector) -> list[Object]:
     """The namespaces that have policies of Cilium's own kind."""
     path = "/apis/cilium.io/v2/ciliumnetworkpolicies"
-    return _where_served(collector, path, "Cilium policies", lambda item: {})
+    return where_served(collector, path, "Cilium policies", lambda item: {})
 
 
 def read_ingresses(collector: Collector) -> list[Object]:
@@ -254,7 +293,7 @@ def read_ingresses(collector: Collector) -> list[Object]:
             "secured": [str(host) for entry in spec.get("tls") or [] for host in entry.get("hosts") or []],
         }
 
-    return _of_applications(collector, "/apis/networking.k8s.io/v1/ingresses", "ingresses", keep)
+    return of_applications(collector, "/apis/networking.k8s.io/v1/ingresses", "ingresses", keep)
 
 
 def read_ingress_classes(collector: Collector) -> dict[str, str]:
@@ -275,7 +314,7 @@ def read_gateways(collector: Collector) -> list[Object]:
         listeners = at(item, "spec.listeners") or []
         return {"listeners": [{key: entry.get(key) for key in ("name", "hostname", "protocol")} for entry in listeners]}
 
-    return _where_served(collector, "/apis/gateway.networking.k8s.io/v1/gateways", "gateways", keep)
+    return where_served(collector, "/apis/gateway.networking.k8s.io/v1/gateways", "gateways", keep)
 
 
 def read_volume_claims(collector: Collector) -> list[Object]:
@@ -288,7 +327,7 @@ def read_volume_claims(collector: Collector) -> list[Object]:
             "created": (item.get("metadata") or {}).get("creationTimestamp") or "",
         }
 
-    return _of_applications(collector, "/api/v1/persistentvolumeclaims", "volume claims", keep)
+    return of_applications(collector, "/api/v1/persistentvolumeclaims", "volume claims", keep)
 
 
 def read_storage_classes(collector: Collector) -> dict[str, Object]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from labkit.checks.evidence import Evidence, cluster_path
 from labkit.settings import Settings
-from tests.labkit import healthy_governance, healthy_workload
+from tests.labkit import healthy_governance, healthy_identity, healthy_workload
 from tests.labkit.healthy_governance import HealthyLogs
 
 SUBSCRIPTION = "00000000-0000-0000-0000-0000000000aa"
@@ -109,7 +109,8 @@ def cluster() -> dict[str, Any]:
                 "defender": {
                     "logAnalyticsWorkspaceResourceId": healthy_governance.WORKSPACE,
                     "securityMonitoring": {"enabled": True},
-                }
+                },
+                "workloadIdentity": {"enabled": True},
             },
             "addonProfiles": {
                 "omsAgent": {
@@ -120,6 +121,10 @@ def cluster() -> dict[str, Any]:
                     },
                 },
                 "azurepolicy": {"enabled": True, "config": None},
+                "azureKeyvaultSecretsProvider": {
+                    "enabled": True,
+                    "config": {"enableSecretRotation": "true", "rotationPollInterval": "2m"},
+                },
             },
             "azureMonitorProfile": {"metrics": {"enabled": True}},
             "storageProfile": {
@@ -248,6 +253,7 @@ DEPLOYMENTS = {
     "kube-system/ama-logs-rs": 1,
     "kube-system/ama-metrics": 2,
     "kube-system/ama-metrics-ksm": 1,
+    "kube-system/azure-wi-webhook-controller-manager": 2,
     "kube-system/azure-policy": 1,
     "kube-system/azure-policy-webhook": 1,
     "gatekeeper-system/gatekeeper-audit": 1,
@@ -264,6 +270,8 @@ DAEMONSETS = (
     "kube-system/ama-logs",
     "kube-system/ama-metrics-node",
     "kube-system/microsoft-defender-collector-ds",
+    "kube-system/aks-secrets-store-csi-driver",
+    "kube-system/aks-secrets-store-provider-azure",
 )
 
 
@@ -471,7 +479,7 @@ class HealthyArm:
                 {"resourceType": "disks", "name": "Standard_LRS", "locationInfo": []},
             ],
         }
-        self.answers |= healthy_governance.arm_answers()
+        self.answers |= healthy_governance.arm_answers() | healthy_identity.arm_answers()
         self.answers[f"{base}{EXTENSIONS}"] = [extension()]
         self.answers[f"{base}{CONFIGURATIONS}"] = [flux_configuration()]
         for name in ("system1", "user1"):
@@ -518,6 +526,7 @@ class HealthyKubernetes:
             ],
         }
         self.answers |= raw_flux_objects() | healthy_governance.kubernetes_answers() | healthy_workload.answers()
+        self.answers |= healthy_identity.kubernetes_answers()
         self.kinds: Any = healthy_governance.constraint_kinds()
         self.answers["/apis/apps/v1/namespaces/flux-system/deployments"] = raw_flux_deployments()
         self.answers["/apis/apiextensions.k8s.io/v1/customresourcedefinitions"] = raw_definitions()
@@ -533,6 +542,10 @@ class HealthyKubernetes:
             if isinstance(self.kinds, Exception):
                 raise self.kinds
             return {"resources": self.kinds}
+        if path not in self.answers:
+            from labkit.errors import ReadError
+
+            raise ReadError(f"GET {path}: 404 NotFound", 404, "NotFound")
         return {"items": self.answers[path]}
 
     def pages(self, path: str) -> Any:

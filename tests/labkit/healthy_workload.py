@@ -5,6 +5,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+from tests.labkit.healthy_identity import identified
+
 HASH = "5d78c9869d"
 PROBE = {"httpGet": {"path": "/ready", "port": 8080}}
 INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
@@ -135,7 +137,8 @@ def answers() -> dict[str, Any]:
     found: dict[str, Any] = {
         "/api/v1/namespaces": [*map(namespace, spaces), *platform],
         "/api/v1/pods": [
-            *(pod(space, index) for space in spaces for index in range(2)),
+            *(identified(pod("staging", index)) for index in range(2)),
+            *(pod("production", index) for index in range(2)),
             done("staging"),
             *map(system_pod, ("kube-system", "gatekeeper-system", "calico-system", "kured", "infrastructure")),
         ],

@@ -12,10 +12,11 @@ from tests.labkit.faults import FAULTS as CLUSTER_FAULTS
 from tests.labkit.gitops_faults import GITOPS_FAULTS
 from tests.labkit.governance_faults import GOVERNANCE_FAULTS
 from tests.labkit.healthy import evidence
+from tests.labkit.identity_faults import IDENTITY_FAULTS
 from tests.labkit.policy_faults import POLICY_FAULTS
 from tests.labkit.workload_faults import WORKLOAD_FAULTS
 
-FAULTS = [*CLUSTER_FAULTS, *GOVERNANCE_FAULTS, *POLICY_FAULTS, *GITOPS_FAULTS, *WORKLOAD_FAULTS]
+FAULTS = [*CLUSTER_FAULTS, *GOVERNANCE_FAULTS, *POLICY_FAULTS, *GITOPS_FAULTS, *IDENTITY_FAULTS, *WORKLOAD_FAULTS]
 IDS = list(catalogue.checks())
 WRONG = (Status.FAIL, Status.WARN)
 
@@ -61,6 +62,10 @@ def test_the_part_two_catalogue_is_whole() -> None:
 
 def test_the_part_three_catalogue_is_whole() -> None:
     assert len([check_id for check_id in IDS if check_id.startswith("gitops.")]) == 18
+
+
+def test_the_part_four_catalogue_is_whole() -> None:
+    assert len([check_id for check_id in IDS if check_id.startswith("identity.")]) == 12
 
 
 def test_the_catalogue_of_what_runs_is_whole() -> None:
