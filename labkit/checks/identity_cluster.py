@@ -89,7 +89,8 @@ def pod_identity_removed(evidence: Evidence) -> Iterator[Finding]:
 def keyvault_addon(evidence: Evidence) -> Iterator[Finding]:
     """Secrets of a vault as files, and new versions of them without a restart."""
     add_ons = at(evidence.cluster, "properties.addonProfiles") or {}
-    profile: Object = next((v for k, v in add_ons.items() if same(k, "azureKeyvaultSecretsProvider")), None) or {}
+    found = [value for key, value in add_ons.items() if same(key, "azureKeyvaultSecretsProvider")]
+    profile: Object = (found[0] if found else None) or {}
     expected, object_id = 'enabled, enableSecretRotation "true", both DaemonSets ready', evidence.cluster_id
     if not is_on(profile.get("enabled")):
         observed = "absent" if not profile else "enabled false"
