@@ -42,7 +42,7 @@ def least_privilege(evidence: Evidence) -> Iterator[Finding]:
             yield passed(observed, expected, object_id)
 
 
-@judges("identity.keyvault-access", reads=("cluster", "vaults"), also=("identities", "identity-roles"))
+@judges("identity.keyvault-access", reads=("vaults",), also=("identities", "identity-roles"))
 def keyvault_access(evidence: Evidence) -> Iterator[Finding]:
     """Roles decide, what is deleted can come back, not everybody may knock, and who reads may only read."""
     vaults = evidence.read("vaults")

@@ -100,7 +100,7 @@ def test_what_needs_attention_comes_first(report: Report) -> None:
 def test_the_junit_report_counts_what_it_holds(report: Report) -> None:
     root = ElementTree.fromstring(report.text("junit"))
     suites = root.findall("testsuite")
-    assert [suite.get("name") for suite in suites] == ["cluster", "governance", "gitops", "workload"]
+    assert [suite.get("name") for suite in suites] == ["cluster", "governance", "gitops", "identity", "workload"]
     cases = root.findall("testsuite/testcase")
     assert sum(int(suite.get("tests", "0")) for suite in suites) == len(cases) == len(report.results)
     for attribute, tag, status in (
