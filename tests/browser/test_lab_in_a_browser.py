@@ -130,7 +130,7 @@ class Page:
         """The beginnings of what is wider than its place in the page."""
         found: list[str] = self.page.evaluate(
             """() => [...document.querySelectorAll(".jp-Notebook .jp-Cell, .jp-Notebook .jp-Cell *")]
-              .filter((e) => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 2
+              .filter((e) => !e.closest(".jp-sr-only") && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 2
                 && ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX))
               .map((e) => `${e.className}: ${e.innerText.slice(0, 80)}`)"""
         )
