@@ -1,4 +1,7 @@
-"""The SDK's clients for one subscription, each made when it is first used: their import is slow."""
+"""The SDK's clients for one subscription, each made when it is first used: their import is slow.
+
+That of networks takes longest, most of a second. So whether something is there is asked with the SDK's pipeline alone.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from labkit.errors import ReadError
 from labkit.output import Output
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from azure.mgmt.network import NetworkManagementClient
     from azure.mgmt.resource.policy import PolicyClient
     from azure.mgmt.resource.resources import ResourceManagementClient
+
+    from labkit.readers import ArmReader
 
 
 class Clients:
@@ -47,6 +53,26 @@ class Clients:
         from azure.identity import DefaultAzureCredential
 
         return DefaultAzureCredential()
+
+    @cached_property
+    def _reader(self) -> ArmReader:
+        from labkit.readers import ArmReader
+
+        return ArmReader(self.credential)
+
+    def found(self, path: str, kind: str) -> dict[str, Any] | None:
+        """The resource or list at `path`, a resource id, as Azure answers it; None when there is no such thing.
+
+        `kind` names its api-version in data/api-versions.toml. Raises ReadError with Azure's own refusal.
+        """
+        from labkit.checks.evidence import api_versions
+
+        try:
+            return self._reader.get(path, api_versions()[kind])
+        except ReadError as error:
+            if error.missing:
+                return None
+            raise
 
     @cached_property
     def resources(self) -> ResourceManagementClient:
@@ -127,9 +153,11 @@ ENDED = (SUCCEEDED, "Failed", "Canceled")
 
 
 def state(resource: Any) -> str:
-    """The provisioning state of what an SDK answered: empty for None; one that tells none has succeeded."""
+    """The provisioning state of what an SDK or `Clients.found` answered: empty for None; one that tells none has succeeded."""
     if resource is None:
         return ""
+    if isinstance(resource, dict):
+        return str((resource.get("properties") or {}).get("provisioningState") or SUCCEEDED)
     found = getattr(resource, "properties", None) or resource
     return str(getattr(found, "provisioning_state", None) or SUCCEEDED)
 

@@ -108,8 +108,7 @@ def maintenance(settings: Settings) -> MaintenanceConfiguration:
 
 def exists(clients: Clients, settings: Settings) -> bool:
     """True if the cluster is there and came up, and no operation is on it."""
-    cluster = there(clients.containers.managed_clusters.get, settings.resource_group, settings.cluster)
-    return state(cluster) == SUCCEEDED
+    return state(clients.found(scope(clients.subscription_id, settings), "managedClusters")) == SUCCEEDED
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.azure.clients import SUCCEEDED, Clients, state, there
+from labkit.checks.evidence import cluster_path
 from labkit.errors import TargetError
 from labkit.settings import Settings
 
@@ -72,11 +73,9 @@ def configuration(settings: Settings, token: str) -> FluxConfiguration:
 
 def exists(clients: Clients, settings: Settings) -> bool:
     """True if the extension has been installed and a configuration follows the repository, neither of them failed."""
-    where = (settings.resource_group, *PROVIDER, settings.cluster)
-    found = state(there(clients.extensions.extensions.get, *where, EXTENSION))
-    if found != SUCCEEDED:
-        return False
-    return state(there(clients.flux_configurations.flux_configurations.get, *where, CONFIGURATION)) == SUCCEEDED
+    on = f"{cluster_path(clients.subscription_id, settings)}/providers/Microsoft.KubernetesConfiguration"
+    wanted = (("extensions", EXTENSION), ("fluxConfigurations", CONFIGURATION))
+    return all(state(clients.found(f"{on}/{kind}/{name}", kind)) == SUCCEEDED for kind, name in wanted)
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labkit.azure.clients import Clients, there
+from labkit.azure.clients import Clients
 from labkit.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,17 +34,20 @@ def body(settings: Settings) -> VirtualNetwork:
     )
 
 
+def network_id(subscription_id: str, settings: Settings) -> str:
+    """Resource id of the network."""
+    group = f"/subscriptions/{subscription_id}/resourceGroups/{settings.resource_group}"
+    return f"{group}/providers/Microsoft.Network/virtualNetworks/{settings.vnet}"
+
+
 def subnet_id(subscription_id: str, settings: Settings) -> str:
     """Resource id of the cluster's subnet."""
-    return (
-        f"/subscriptions/{subscription_id}/resourceGroups/{settings.resource_group}/providers"
-        f"/Microsoft.Network/virtualNetworks/{settings.vnet}/subnets/{settings.cluster_subnet}"
-    )
+    return f"{network_id(subscription_id, settings)}/subnets/{settings.cluster_subnet}"
 
 
 def exists(clients: Clients, settings: Settings) -> bool:
     """True if the network is there."""
-    return there(clients.network.virtual_networks.get, settings.resource_group, settings.vnet) is not None
+    return clients.found(network_id(clients.subscription_id, settings), "virtualNetworks") is not None
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:

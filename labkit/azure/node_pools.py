@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.azure import network
-from labkit.azure.clients import SUCCEEDED, Clients, settled, state, there
+from labkit.azure.clients import SUCCEEDED, Clients, settled, state
+from labkit.checks.evidence import cluster_path
 from labkit.settings import Pool, Settings
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def body(subscription_id: str, settings: Settings, pool: Pool, mode: str) -> Age
 
 def exists(clients: Clients, settings: Settings) -> bool:
     """True if the two pools are there and came up, and the temporary one is not."""
-    system, user, temporary = (state(_pool(clients, settings, name)) for name in _names(settings))
+    path = f"{cluster_path(clients.subscription_id, settings)}/agentPools"
+    there = {pool["name"]: state(pool) for pool in (clients.found(path, "managedClusters") or {}).get("value") or []}
+    system, user, temporary = (there.get(name, "") for name in _names(settings))
     return system == user == SUCCEEDED and not temporary
 
 
@@ -63,10 +66,6 @@ def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
 
 def _names(settings: Settings) -> tuple[str, str, str]:
     return settings.system_pool.name, settings.user_pool.name, settings.temporary_pool.name
-
-
-def _pool(clients: Clients, settings: Settings, name: str) -> Any:
-    return there(clients.containers.agent_pools.get, settings.resource_group, settings.cluster, name)
 
 
 def _settled(clients: Clients, settings: Settings, name: str, wait: Any) -> Any:

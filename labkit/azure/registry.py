@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from labkit.azure.clients import Clients, there
+from labkit.azure.clients import Clients
+from labkit.checks.evidence import cluster_path
 from labkit.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,27 +24,31 @@ def body(settings: Settings) -> Registry:
     return models.Registry(location=settings.region, sku=models.Sku(name="Standard"), properties=properties)
 
 
-def _registry(clients: Clients, settings: Settings) -> Any:
-    return there(clients.registries.registries.get, settings.registry_resource_group, settings.registry)
+def registry_id(subscription_id: str, settings: Settings) -> str:
+    """Resource id of the registry."""
+    group = f"/subscriptions/{subscription_id}/resourceGroups/{settings.registry_resource_group}"
+    return f"{group}/providers/Microsoft.ContainerRegistry/registries/{settings.registry}"
 
 
 def kubelet(clients: Clients, settings: Settings) -> str:
     """Object id of the identity that the nodes pull images with."""
-    cluster = clients.containers.managed_clusters.get(settings.resource_group, settings.cluster)
-    profile = (cluster.properties.identity_profile if cluster.properties else None) or {}
-    return str(profile["kubeletidentity"].object_id)
+    cluster = clients.found(cluster_path(clients.subscription_id, settings), "managedClusters") or {}
+    return str(cluster["properties"]["identityProfile"]["kubeletidentity"]["objectId"])
 
 
-def _pulls(clients: Clients, settings: Settings, registry: Any) -> bool:
-    wanted = kubelet(clients, settings)
-    found = clients.authorization.role_assignments.list_for_scope(registry.id, filter=f"principalId eq '{wanted}'")
+def _is_there(clients: Clients, settings: Settings) -> bool:
+    return clients.found(registry_id(clients.subscription_id, settings), "registries") is not None
+
+
+def _pulls(clients: Clients, settings: Settings) -> bool:
+    at, who = registry_id(clients.subscription_id, settings), kubelet(clients, settings)
+    found = clients.authorization.role_assignments.list_for_scope(at, filter=f"principalId eq '{who}'")
     return any(a.role_definition_id.endswith(ACR_PULL) for a in found)
 
 
 def exists(clients: Clients, settings: Settings) -> bool:
     """True if the registry is there and the nodes may pull from it."""
-    registry = _registry(clients, settings)
-    return registry is not None and _pulls(clients, settings, registry)
+    return _is_there(clients, settings) and _pulls(clients, settings)
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
@@ -55,13 +60,13 @@ def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
     group = settings.registry_resource_group
     if not clients.resources.resource_groups.check_existence(group):
         clients.resources.resource_groups.create_or_update(group, {"location": settings.region, "tags": TAGS})
-    registry = _registry(clients, settings)
-    if registry is None:
+    if not _is_there(clients, settings):
         poller = clients.registries.registries.begin_create(group, settings.registry, body(settings))
-        registry = wait(poller, f"Creating the registry {settings.registry}")
-    if not _pulls(clients, settings, registry):
+        wait(poller, f"Creating the registry {settings.registry}")
+    if not _pulls(clients, settings):
         role = f"/subscriptions/{clients.subscription_id}/providers/Microsoft.Authorization/roleDefinitions/{ACR_PULL}"
         parameters = RoleAssignmentCreateParameters(
             role_definition_id=role, principal_id=kubelet(clients, settings), principal_type="ServicePrincipal"
         )
-        clients.authorization.role_assignments.create(registry.id, str(uuid.uuid4()), parameters)
+        at = registry_id(clients.subscription_id, settings)
+        clients.authorization.role_assignments.create(at, str(uuid.uuid4()), parameters)

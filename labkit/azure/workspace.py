@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labkit.azure.clients import Clients, there
+from labkit.azure.clients import Clients
+from labkit.checks.evidence import workspace_path
 from labkit.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def body(settings: Settings) -> Workspace:
 
 def exists(clients: Clients, settings: Settings) -> bool:
     """True if the workspace is there."""
-    return there(clients.workspaces.workspaces.get, settings.resource_group, settings.workspace) is not None
+    path = workspace_path(clients.subscription_id, settings.resource_group, settings.workspace)
+    return clients.found(path, "workspaces") is not None
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:

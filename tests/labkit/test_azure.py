@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +23,10 @@ from labkit.azure import (
     steps,
     workspace,
 )
-from labkit.azure.clients import settled, state
+from labkit.azure.clients import Clients, settled, state
 from labkit.checks import catalogue
 from labkit.checks.core import Status, run
-from labkit.errors import LessonError
+from labkit.errors import LessonError, ReadError
 from labkit.gitops import uninstall
 from labkit.settings import Settings
 from tests.labkit.healthy import SUBSCRIPTION, VNET, evidence
@@ -148,6 +150,9 @@ class Answers:
             raise ResourceNotFoundError("none")
         return SimpleNamespace(properties=SimpleNamespace(provisioning_state=found))
 
+    def read(self) -> dict[str, Any] | None:
+        return {"properties": {"provisioningState": self.states[0]}} if self.states[0] else None
+
     def begin_create(self, *arguments: Any) -> str:
         self.made.append(arguments[-1])
         return "poller"
@@ -175,6 +180,8 @@ def test_what_failed_is_not_there_and_is_made_again(
         extensions=SimpleNamespace(extensions=one),
         flux_configurations=SimpleNamespace(flux_configurations=two),
         kubectl=None,
+        subscription_id="SUB",
+        found=lambda path, kind: one.read() if kind == "extensions" else two.read(),
     )
     assert gitops.exists(clients, Settings()) is (made == 0)
     gitops.ensure(clients, Settings(), lambda poller, title: None)
@@ -288,3 +295,56 @@ def test_the_setting_is_on_the_cluster_and_named_for_it() -> None:
     settings = Settings()
     assert audit_logs.cluster_id(SUBSCRIPTION, settings).endswith("/managedClusters/aks-baseline")
     assert audit_logs.name(settings) == "diag-aks-baseline"
+
+
+class Reader:
+    """Answers what it knows; of the rest it says that it is not there, or not to be read."""
+
+    def __init__(self, known: dict[str, dict[str, Any]], status: int = 404) -> None:
+        self.known, self.status = known, status
+
+    def get(self, path: str, api_version: str) -> dict[str, Any]:
+        if path not in self.known:
+            raise ReadError(f"GET {path}: {self.status}", self.status, "NotFound")
+        return self.known[path]
+
+
+def clients_reading(known: dict[str, dict[str, Any]], status: int = 404) -> Clients:
+    clients = Clients("SUB")
+    vars(clients)["_reader"] = Reader(known, status)
+    return clients
+
+
+def test_pools_are_replaced_once_the_temporary_one_is_gone() -> None:
+    settings = Settings()
+    path = f"{cluster.scope('SUB', settings)}/agentPools"
+    names = [settings.system_pool.name, settings.user_pool.name, settings.temporary_pool.name]
+    assert not node_pools.exists(clients_reading({}), settings)
+    assert not node_pools.exists(clients_reading({path: {"value": [{"name": n} for n in names]}}), settings)
+    assert node_pools.exists(clients_reading({path: {"value": [{"name": n} for n in names[:2]]}}), settings)
+
+
+def test_flux_is_there_when_its_extension_and_its_configuration_are() -> None:
+    settings = Settings()
+    on = f"{cluster.scope('SUB', settings)}/providers/Microsoft.KubernetesConfiguration"
+    extension = {f"{on}/extensions/flux": {"name": "flux"}}
+    both = extension | {f"{on}/fluxConfigurations/flux-system": {"name": "flux-system"}}
+    assert [gitops.exists(clients_reading(known), settings) for known in ({}, extension, both)] == [False, False, True]
+
+
+def test_a_refusal_is_not_taken_for_something_missing() -> None:
+    with pytest.raises(ReadError):
+        network.exists(clients_reading({}, 403), Settings())
+
+
+def test_looking_for_what_is_there_imports_no_large_client() -> None:
+    code = (
+        "import sys; from labkit.azure import network, workspace, cluster, node_pools, gitops, clients;"
+        "from labkit.settings import Settings;"
+        "found = clients.Clients('SUB'); answer = {'properties': {'provisioningState': 'Succeeded'}, 'value': []};"
+        "vars(found)['_reader'] = type('Reader', (), {'get': lambda self, path, version: answer})();"
+        "print([m.exists(found, Settings()) for m in (network, workspace, cluster, node_pools, gitops)],"
+        " sorted(m for m in sys.modules if m.startswith('azure.mgmt')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout == "[True, True, True, False, True] []\n"
