@@ -11,6 +11,7 @@ from azsandbox.arm.provider import Provider
 from azsandbox.arm.providers.containerservice import node_resources
 
 if TYPE_CHECKING:
+    from azsandbox.arm.resource_type import ResourceType
     from azsandbox.cluster import Cluster
 
 
@@ -45,6 +46,7 @@ class ContainerService(Provider):
                 places.LocationUsages(),
             ]
         )
+        self.late(_safeguards, "deploymentSafeguards")
 
     def prepare(self, arm: Any) -> None:
         """Adds the types of the node resource group, and to every cluster Entra's access and the registries' images."""
@@ -68,6 +70,12 @@ class ContainerService(Provider):
         from azsandbox.aks.autoscaler import run
 
         await run(arm)
+
+
+def _safeguards() -> list[ResourceType]:
+    from azsandbox.arm.providers.containerservice.deployment_safeguards import DeploymentSafeguards
+
+    return [DeploymentSafeguards()]
 
 
 def _attach_images(arm: Any, cluster: Cluster) -> None:

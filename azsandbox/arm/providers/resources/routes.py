@@ -93,6 +93,12 @@ async def _register(call: Call, parts: list[str]) -> Answer:
     return Answer(200, registration.document(call.arm, namespace, parts[1].lower()))
 
 
+async def _deployment_operations(call: Call, parts: list[str]) -> Answer:
+    """Operations of a deployment to a group are asked for at an address without its provider."""
+    call.path = "/" + "/".join((*parts[:4], "providers", "Microsoft.Resources", *parts[4:]))
+    return await routing.answer(call)
+
+
 ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "subscriptions"): subscriptions.list_,
     ("GET", "subscriptions/*"): subscriptions.get,
@@ -101,6 +107,8 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "subscriptions/*/tagnames"): listing.tag_names,
     ("GET", "subscriptions/*/resources"): listing.resources,
     ("GET", "subscriptions/*/resourcegroups/*/resources"): listing.resources,
+    ("GET", "subscriptions/*/resourcegroups/*/deployments/*/operations"): _deployment_operations,
+    ("GET", "subscriptions/*/resourcegroups/*/deployments/*/operations/*"): _deployment_operations,
     ("GET", "subscriptions/*/providers"): _providers,
     ("GET", "subscriptions/*/providers/*"): _provider,
     ("GET", "providers"): _providers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,46 @@ def test_the_add_on_is_switched_on_and_off(az: Az) -> None:
     assert on["addonProfiles"]["azurepolicy"]["enabled"]
     off = az("aks disable-addons -g rg -n aks --addons azure-policy")
     assert not off["addonProfiles"]["azurepolicy"]["enabled"]
+
+
+def test_what_is_missing_is_deployed_by_a_remediation(az: Az, tmp_path: Path) -> None:
+    template = {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "parameters": {"name": {"type": "string"}},
+        "resources": [
+            {
+                "type": "Microsoft.Network/virtualNetworks",
+                "apiVersion": "2024-05-01",
+                "name": "[parameters('name')]",
+                "location": "[resourceGroup().location]",
+                "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}},
+            }
+        ],
+        "outputs": {"id": {"type": "string", "value": "[resourceId(resourceGroup().name, 'a/b', 'c')]"}},
+    }
+    file = tmp_path / "net.json"
+    file.write_text(json.dumps(template))
+    made = az("deployment group create -g rg -n net --parameters name=net --template-file", str(file))
+    assert made["properties"]["provisioningState"] == "Succeeded"
+    assert [r["id"].rsplit("/", 1)[-1] for r in made["properties"]["outputResources"]] == ["net"]
+    assert [o["properties"]["provisioningState"] for o in az("deployment operation group list -g rg -n net")] == [
+        "Succeeded"
+    ]
+    tag = "4f9dc7db-30c1-420c-b61a-e1d640128d26"
+    values = {"tagName": {"value": "team"}, "tagValue": {"value": "blue"}}
+    held = az(
+        f"policy assignment create -n tag -g rg --policy {tag} --mi-system-assigned --location westeurope",
+        "--role Contributor --identity-scope",
+        az("group show -n rg")["id"],
+        "-p",
+        json.dumps(values),
+    )
+    assert held["identity"]["type"] == "SystemAssigned"
+    az("policy state trigger-scan -g rg", parse=False)
+    az("policy remediation create -n tag -g rg -a tag")
+    for _ in range(60):
+        if (task := az("policy remediation show -n tag -g rg"))["provisioningState"] in ("Succeeded", "Failed"):
+            break
+    assert task["deploymentStatus"]["successfulDeployments"] == 1, task
+    assert az("network vnet show -g rg -n net")["tags"] == {"team": "blue"}

@@ -89,6 +89,10 @@ async def test_resources_are_made_in_the_order_in_which_they_need_each_other(dep
     path = f"{RG}/providers/Microsoft.Resources/deployments/d/operations"
     rows = (await deployer("GET", path, version=VERSION)).json()["value"]
     assert [r["properties"]["targetResource"]["resourceName"] for r in rows] == ["mine", "mine/nodes"]
+    short = f"{RG}/deployments/d/operations"  # the address that clients use for groups
+    assert (await deployer("GET", short, version=VERSION)).json()["value"] == rows
+    one = await deployer("GET", f"{short}/{rows[0]['operationId']}", version=VERSION)
+    assert one.json() == rows[0]
 
 
 async def test_conditions_loops_and_nulls(deployer: Client) -> None:
