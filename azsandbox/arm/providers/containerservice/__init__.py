@@ -51,8 +51,6 @@ class ContainerService(Provider):
     def prepare(self, arm: Any) -> None:
         """Adds the types of the node resource group, and to every cluster Entra's access and the registries' images."""
         from azsandbox.aks import access
-        from azsandbox.aks.identity import issuer, rotation
-        from azsandbox.aks.identity import processes as identity
         from azsandbox.aks.policy import processes
 
         node_resources.add(arm)
@@ -61,9 +59,7 @@ class ContainerService(Provider):
             clusters.configure.append(lambda cluster: access.attach(arm, cluster))
             clusters.configure.append(lambda cluster: _attach_images(arm, cluster))
             clusters.configure.append(lambda cluster: processes.attach(arm, cluster))
-            clusters.configure.append(lambda cluster: issuer.attach(arm, cluster))
-            clusters.configure.append(lambda cluster: identity.attach(arm, cluster))
-            clusters.configure.append(lambda cluster: rotation.attach(arm, cluster))
+            clusters.configure.append(lambda cluster: _attach_identity(arm, cluster))
 
     async def run(self, arm: Any) -> None:
         """The cluster autoscaler, for all clusters that have it on."""
@@ -82,3 +78,10 @@ def _attach_images(arm: Any, cluster: Cluster) -> None:
     from azsandbox.aks.registry_images import attach  # the registries' code, which a start need not wait for
 
     attach(arm, cluster)
+
+
+def _attach_identity(arm: Any, cluster: Cluster) -> None:
+    from azsandbox.aks.identity import issuer, processes, rotation  # nor for these
+
+    for part in (issuer, processes, rotation):
+        part.attach(arm, cluster)
