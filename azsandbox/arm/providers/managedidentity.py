@@ -55,6 +55,9 @@ class UserAssignedIdentities(ResourceType):
     name = "userAssignedIdentities"
     tracked = True
     has_state = False
+    patch_merges = (
+        True  # a location, as long as it stays, and the isolation scope (azure-rest-api-specs, IdentityUpdate)
+    )
     removal_rank = 75
     names = NameRule(
         r"[A-Za-z0-9_][A-Za-z0-9_-]{2,127}",

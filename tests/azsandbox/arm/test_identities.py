@@ -80,3 +80,12 @@ async def test_the_providers_operations_are_listed(azure: Azure) -> None:
     names = [operation["name"] for operation in listed.json()["value"]]
     assert "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action" in names
     assert all(operation["display"]["description"] for operation in listed.json()["value"])
+
+
+async def test_a_change_may_name_the_location_and_keeps_who_the_identity_is(azure: Azure, identity: str) -> None:
+    made = (await azure.arm("GET", identity, version="2023-01-31")).json()
+    body = {"location": "West Europe", "tags": {"key1": "value1"}}
+    changed = await azure.arm("PATCH", identity, body, version="2023-01-31")
+    assert (changed.status_code, changed.json()) == (200, {**made, "tags": {"key1": "value1"}})
+    moved = await azure.arm("PATCH", identity, {"location": "northeurope"}, version="2023-01-31")
+    assert (moved.status_code, moved.json()["error"]["code"]) == (409, "InvalidResourceLocation")
