@@ -84,8 +84,7 @@ def choose(settings: Settings, home: Path, run: Run = subprocess.run) -> Target:
 class Sandbox:
     """An Azure on this machine's loopback, reached through a proxy of its own.
 
-    It starts by itself when it is down, also after it was killed: its state is on disk, and `azsandbox up` of a
-    running one answers at once.
+    It starts by itself when it is down, also after it was killed: its state is on disk.
     """
 
     kind = "sandbox"
@@ -97,8 +96,11 @@ class Sandbox:
 
     def connect(self) -> Connection:
         """Start it if need be, and take its environment over. Raises TargetError with what it said."""
-        self._ask("up")
-        answer = self._ask("env", "--json")
+        try:
+            answer = self._ask("env", "--json")
+        except TargetError:  # it is down
+            self._ask("up")
+            answer = self._ask("env", "--json")
         try:
             facts: dict[str, Any] = json.loads(answer)
             subscription_id, tenant_id = facts["subscription_id"], facts["tenant_id"]

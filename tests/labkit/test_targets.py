@@ -37,12 +37,16 @@ class FakeProcess:
         self.commands: list[list[str]] = []
         self.environments: list[dict[str, str]] = []
         self._facts, self._up, self._said = facts, up, said
+        self.runs = False
 
     def __call__(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         self.commands.append(command)
         self.environments.append(options["env"])
         if command[-1] == "up":
+            self.runs = self._up == 0
             return subprocess.CompletedProcess(command, self._up, "", self._said)
+        if not self.runs:
+            return subprocess.CompletedProcess(command, 2, "", "azsandbox env: no sandbox runs")
         text = self._facts if isinstance(self._facts, str) else json.dumps(self._facts)
         return subprocess.CompletedProcess(command, 0, text, "")
 
@@ -51,7 +55,7 @@ def test_the_sandbox_is_started_and_its_environment_taken_over(tmp_path: Path, m
     monkeypatch.delenv("AZSANDBOX_HOME", raising=False)
     process = FakeProcess()
     connection = targets.Sandbox(tmp_path, ["azsandbox"], process).connect()
-    assert process.commands == [["azsandbox", "up"], ["azsandbox", "env", "--json"]]
+    assert process.commands == [["azsandbox", "env", "--json"], ["azsandbox", "up"], ["azsandbox", "env", "--json"]]
     assert process.environments[0]["AZSANDBOX_HOME"] == str(tmp_path / ".azsandbox")
     assert (connection.subscription_id, connection.tenant_id, connection.object_id) == ("s", "t", "o")
     assert not connection.costs
@@ -71,8 +75,16 @@ def test_connecting_again_starts_a_sandbox_that_was_killed(tmp_path: Path) -> No
     process = FakeProcess()
     sandbox = targets.Sandbox(tmp_path, ["azsandbox"], process)
     sandbox.connect()
+    process.runs = False
     sandbox.connect()
-    assert [command[1] for command in process.commands] == ["up", "env", "up", "env"]
+    assert [command[1] for command in process.commands] == ["env", "up", "env"] * 2
+
+
+def test_a_sandbox_that_runs_is_asked_once(tmp_path: Path) -> None:
+    process = FakeProcess()
+    process.runs = True
+    targets.Sandbox(tmp_path, ["azsandbox"], process).connect()
+    assert [command[1] for command in process.commands] == ["env"]
 
 
 def test_a_sandbox_that_does_not_start_says_why(tmp_path: Path) -> None:
