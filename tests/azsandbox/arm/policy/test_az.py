@@ -95,15 +95,14 @@ def test_what_is_missing_is_deployed_by_a_remediation(az: Az, tmp_path: Path) ->
     ]
     tag = "4f9dc7db-30c1-420c-b61a-e1d640128d26"
     values = {"tagName": {"value": "team"}, "tagValue": {"value": "blue"}}
+    group = az("group show -n rg")["id"]
     held = az(
-        f"policy assignment create -n tag -g rg --policy {tag} --mi-system-assigned --location westeurope",
-        "--role Contributor --identity-scope",
-        az("group show -n rg")["id"],
-        "-p",
+        f"policy assignment create -n tag -g rg --policy {tag} --mi-system-assigned --location westeurope "
+        f"--role Contributor --identity-scope {group} -p",
         json.dumps(values),
     )
     assert held["identity"]["type"] == "SystemAssigned"
-    az("policy state trigger-scan -g rg", parse=False)
+    az("policy state trigger-scan -g rg")
     az("policy remediation create -n tag -g rg -a tag")
     for _ in range(60):
         if (task := az("policy remediation show -n tag -g rg"))["provisioningState"] in ("Succeeded", "Failed"):
