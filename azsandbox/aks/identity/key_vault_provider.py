@@ -203,6 +203,11 @@ def _objects(text: str) -> list[dict[str, str]]:
     for item in found:
         if not item.get("objectName"):
             raise MountFailed("objectName is not set")
+        for name, plain in (("objectVersionHistory", ("", "0", "1")), ("objectFormat", ("", "pem"))):
+            if item.get(name, "").lower() not in plain:
+                raise MountFailed(
+                    f"NotSupportedInSandbox: the sandbox does not support {name} '{item[name]}' of an object"
+                )
     return found
 
 

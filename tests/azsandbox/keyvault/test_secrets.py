@@ -7,6 +7,9 @@ import logging
 import pytest
 
 from azsandbox.clock import Clock
+from azsandbox.keyvault import DataPlane
+from azsandbox.keyvault.access import Origin
+from azsandbox.keyvault.errors import VaultError
 from tests.azsandbox.keyvault.conftest import Azure
 
 DAY = 86_400
@@ -101,6 +104,26 @@ async def test_the_firewall_lets_in_the_addresses_it_names(azure: Azure) -> None
     found = await azure.vault("kv-lab", networkAcls={"defaultAction": "Deny", "ipRules": [{"value": "127.0.0.0/8"}]})
     assert found["properties"]["networkAcls"]["bypass"] == "AzureServices"
     assert (await azure.data("GET", "kv-lab/secrets")).status_code == 200
+
+
+async def test_the_firewall_knows_a_node_by_its_subnet_and_its_public_address(azure: Azure) -> None:
+    subnet = f"{azure.group}/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
+    rules = {"defaultAction": "Deny", "ipRules": [{"value": "203.0.113.7"}], "virtualNetworkRules": [{"id": subnet}]}
+    await azure.vault("kv-lab", networkAcls=rules)
+    token = azure.host.entra.issue(azure.host.owner_ids[0], "https://vault.azure.net")
+
+    def listed(origin: Origin) -> int:
+        vault = azure.host.vaults.get("kv-lab")
+        try:
+            return DataPlane(azure.host.vaults).call(
+                vault, "GET", "/secrets", {"api-version": "7.4"}, b"", f"Bearer {token}", origin
+            )[0]
+        except VaultError as error:
+            assert error.inner == "ForbiddenByFirewall"
+            return error.status
+
+    origins = [Origin("198.51.100.1"), Origin("203.0.113.7"), Origin("198.51.100.1", subnet.upper())]
+    assert [listed(origin) for origin in origins] == [403, 200, 200]
 
 
 async def test_each_set_is_a_version_and_old_ones_stay(azure: Azure) -> None:

@@ -127,6 +127,14 @@ def test_a_new_version_reaches_file_status_and_secret(store: Lab) -> None:
             "NotSupportedInSandbox",
         ),
         (
+            "history",
+            {
+                "clientID": "CLIENT",
+                "objects": "array:\n- |\n  objectName: a\n  objectType: secret\n  objectVersionHistory: 5",
+            },
+            "NotSupportedInSandbox: the sandbox does not support objectVersionHistory '5'",
+        ),
+        (
             "no-vault",
             {"clientID": "CLIENT", "keyvaultName": "kv-none"},
             "lookup kv-none.vault.azure.net on 168.63.129.16:53",
