@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 KEPT = ".labkit"
 """Folder beside lab.toml that holds the lab's kubeconfig and its tokens."""
+
+REFUSED = "was refused - did you specify the right host or port?"
+"""What kubectl says where nobody listens."""
 
 STARTING = 30
 """Seconds that a cluster may say that its control plane is not running yet."""
@@ -169,24 +172,30 @@ class Access:
             self.kubeconfig()
         context = ["--context", self.connection.context] if self.connection.context and kubeconfig is None else []
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig_path)}
-        shown, longest = shlex.join(["kubectl", *words]), self.connection.longest
-        try:
-            ended = subprocess.run(
-                [program, *context, *words],
-                input=input,
-                capture_output=True,
-                text=True,
-                env=environment,
-                check=False,
-                timeout=longest,
-            )
-        except subprocess.TimeoutExpired as error:
-            said = _last_line(error.stdout) or _last_line(error.stderr) or "it said nothing"
-            message = f"{shown!r}: expected to end within {longest:.0f} s; found it waiting: {said}."
-            raise OperationFailed(message, "kubectl events --all-namespaces --types Warning") from None
+        shown = shlex.join(["kubectl", *words])
+        command = [program, *context, *words]
+        ended = self._ran(command, input, environment)
+        if ended.returncode != 0 and REFUSED in ended.stderr:
+            self.connect()  # what answered has gone, and is brought back where the lab can; nothing was done yet
+            ended = self._ran(command, input, environment)
         if ended.returncode != 0 and check:
             raise CommandFailed(shown, ended.returncode, ended.stdout, ended.stderr)
         return Output(shown, ended.returncode, ended.stdout, ended.stderr)
+
+    def _ran(
+        self, command: Sequence[str], input: str | None, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a program to its end, or no longer than anything takes here. Raises OperationFailed."""
+        longest = self.connection.longest
+        try:
+            return subprocess.run(
+                command, input=input, capture_output=True, text=True, env=environment, check=False, timeout=longest
+            )
+        except subprocess.TimeoutExpired as error:
+            said = _last_line(error.stdout) or _last_line(error.stderr) or "it said nothing"
+            shown = shlex.join(["kubectl", *command[1:]])
+            message = f"{shown!r}: expected to end within {longest:.0f} s; found it waiting: {said}."
+            raise OperationFailed(message, "kubectl events --all-namespaces --types Warning") from None
 
     def _kubectl_anew(self, words: Sequence[str], **options: Any) -> Output:
         """As `run_kubectl`, with credentials of today: the cluster may be a new one of the same name."""

@@ -126,7 +126,8 @@ class Lab(Looking):
             limit = self._at_most(timeout)
             return waiting.for_operation(awaited, title, arm=self._arm_or_none(), revive=self.connect, timeout=limit)
         if callable(awaited):
-            return waiting.until(awaited, title, timeout=self._at_most(timeout or WAIT) or WAIT)
+            limit = self._at_most(timeout or WAIT) or WAIT
+            return waiting.until(awaited, title, timeout=limit, revive=self.connect)
         raise LabError(f"lab.wait takes a poller or a function; found {type(awaited).__name__}", "help(lab.wait)")
 
     def _at_most(self, timeout: float | None) -> float | None:

@@ -194,8 +194,15 @@ def _reason(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def until(question: Question, title: str, *, timeout: float = 600, every: float = 0.5) -> None:
-    """Ask `question` until it answers True.
+def until(
+    question: Question,
+    title: str,
+    *,
+    timeout: float = 600,
+    every: float = 0.5,
+    revive: Callable[[], object] | None = None,
+) -> None:
+    """Ask `question` until it answers True; when nobody answers at all, `revive` is called, and it is asked again.
 
     An answer in words says where it stands, and is shown; False is shown as waiting. Raises OperationFailed after
     `timeout` seconds, with the last words; a question that has a `next_command` has that in the error.
@@ -203,7 +210,13 @@ def until(question: Question, title: str, *, timeout: float = 600, every: float 
     started, progress = time.monotonic(), Progress(title)
     pause = min(every, 0.1)  # on loopback most answers come soon
     while True:
-        answer = question()
+        try:
+            answer = question()
+        except ReadError as error:
+            if revive is None or error.status != 0:
+                raise
+            revive()
+            answer = f"asking again: {error.message}"
         elapsed = time.monotonic() - started
         if answer is True:
             progress.finish(True, "it holds", elapsed)

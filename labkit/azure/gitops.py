@@ -21,6 +21,8 @@ EXTENSION = "flux"
 CONFIGURATION = "flux-system"
 """Also its namespace, so that what is in the repository fits a bootstrap as well."""
 
+PART = "app.kubernetes.io/part-of=flux"
+"""What Flux's own Deployments are labelled with."""
 PROVIDER = ("Microsoft.ContainerService", "managedClusters")
 
 
@@ -75,7 +77,17 @@ def exists(clients: Clients, settings: Settings) -> bool:
     """True if the extension has been installed and a configuration follows the repository, neither of them failed."""
     on = f"{cluster_path(clients.subscription_id, settings)}/providers/Microsoft.KubernetesConfiguration"
     wanted = (("extensions", EXTENSION), ("fluxConfigurations", CONFIGURATION))
-    return all(state(clients.found(f"{on}/{kind}/{name}", kind)) == SUCCEEDED for kind, name in wanted)
+    well = all(state(clients.found(f"{on}/{kind}/{name}", kind)) == SUCCEEDED for kind, name in wanted)
+    return well and not stopped(clients)
+
+
+def stopped(clients: Clients) -> list[str]:
+    """Flux's Deployments that somebody has scaled to zero, and so act on nothing; none where they cannot be read."""
+    if clients.kubectl is None:
+        return []
+    names = "jsonpath={.items[?(@.spec.replicas==0)].metadata.name}"
+    words = ["get", "deployments", "-n", CONFIGURATION, "-l", PART, "-o", names]
+    return clients.kubectl(words, check=False).stdout.split()
 
 
 def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
@@ -98,6 +110,9 @@ def ensure(clients: Clients, settings: Settings, wait: Any) -> None:
     if state(there(configurations.get, *where, CONFIGURATION)) != SUCCEEDED:
         poller = configurations.begin_create_or_update(*where, CONFIGURATION, configuration(settings, token))
         wait(poller, f"Letting the cluster follow {settings.repository}")
+    for name in stopped(clients):
+        assert clients.kubectl is not None
+        clients.kubectl(["scale", f"deployment/{name}", "-n", CONFIGURATION, "--replicas", "1"])
 
 
 def make_way(clients: Clients, settings: Settings, checkout: Checkout) -> None:

@@ -30,7 +30,7 @@ class Question:
     read: Callable[[], Mapping[str, list[Object]]]
     commit: str
     source: str
-    next_command: str = "kubectl describe gitrepositories,kustomizations --all-namespaces"
+    next_command: str = "labkit check gitops"
 
     def __call__(self) -> bool | str:
         return stands(self.read(), self.commit, self.source)

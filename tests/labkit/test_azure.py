@@ -28,6 +28,7 @@ from labkit.checks import catalogue
 from labkit.checks.core import Status, run
 from labkit.errors import LessonError, ReadError
 from labkit.gitops import uninstall
+from labkit.output import Output
 from labkit.settings import Settings
 from tests.labkit.healthy import SUBSCRIPTION, VNET, evidence
 
@@ -186,6 +187,30 @@ def test_what_failed_is_not_there_and_is_made_again(
     assert gitops.exists(clients, Settings()) is (made == 0)
     gitops.ensure(clients, Settings(), lambda poller, title: None)
     assert len(one.made) + len(two.made) == made
+
+
+def test_a_controller_that_was_scaled_to_zero_is_missing_and_is_scaled_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As after lesson 34, broken off before its repair: every wait for a commit ran to its end."""
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+    monkeypatch.setattr(gitops, "lay_out", lambda settings, token: SimpleNamespace(folder=tmp_path))
+    asked: list[list[str]] = []
+
+    def kubectl(words: list[str], **_: Any) -> Output:
+        asked.append(words)
+        return Output("", 0, "kustomize-controller" if words[0] == "get" else "", "")
+
+    clients: Any = SimpleNamespace(
+        extensions=SimpleNamespace(extensions=Answers("Succeeded")),
+        flux_configurations=SimpleNamespace(flux_configurations=Answers("Succeeded")),
+        kubectl=kubectl,
+        subscription_id="SUB",
+        found=lambda path, kind: Answers("Succeeded").read(),
+    )
+    assert not gitops.exists(clients, Settings())
+    gitops.ensure(clients, Settings(), lambda poller, title: None)
+    assert asked[-1] == ["scale", "deployment/kustomize-controller", "-n", "flux-system", "--replicas", "1"]
 
 
 def test_a_bootstrapped_flux_makes_way_for_the_extension(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -114,13 +114,34 @@ def test_kubectl_that_says_no_is_an_error_unless_it_may(tmp_path: Path, lab: Lab
     assert (output.returncode, output.ok) == (1, False)
 
 
+def test_kubectl_is_run_again_when_what_answers_it_was_brought_back(
+    tmp_path: Path, lab: Lab, target: FakeTarget
+) -> None:
+    """A sandbox that was killed between two cells comes back with the next request, also with one of kubectl."""
+    before = target.connected
+    refused = "The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?"
+    mark = tmp_path / "mark"
+    fake_kubectl(
+        tmp_path,
+        f"import pathlib; mark = pathlib.Path({str(mark)!r})\n"
+        f"if not mark.exists(): mark.touch(); sys.stderr.write({refused!r}); sys.exit(1)\nprint('pods')",
+    )
+    assert lab.kubectl("get pods").stdout == "pods\n"
+    assert target.connected == before + 1
+
+
 def test_nothing_lasts_longer_than_it_can_here(
-    tmp_path: Path, lab: Lab, target: FakeTarget, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, lab: Lab, target: FakeTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """kubectl waits for a namespace that does not go as long as it does not."""
     target.facts["longest"] = 1.0
     lab.connect()
-    fake_kubectl(tmp_path, "import time; print('deleting ns x', flush=True); time.sleep(60)")
+    fake_kubectl(tmp_path, "")
+
+    def run(command: list[str], *, timeout: float, **_: Any) -> None:
+        raise subprocess.TimeoutExpired(command, timeout, output=b"first\ndeleting ns x\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(OperationFailed, match=r"expected to end within 1 s; found it waiting: deleting ns x\. Next: "):
         lab.kubectl("delete namespace x")
     with pytest.raises(OperationFailed, match=r"Pods: not after 1 s; last seen: 1 of 2\."):

@@ -135,9 +135,26 @@ def test_a_question_that_never_holds_ends_with_its_last_words() -> None:
         waiting.until(lambda: "1 of 2 ready", "Pods", timeout=0.01, every=0.001)
 
 
+def test_a_question_that_nobody_answers_is_asked_again_when_the_endpoint_was_revived() -> None:
+    answers: list[Any] = [ReadError("connection refused", 0), True]
+    revived: list[str] = []
+
+    def question() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    waiting.until(question, "Pods", every=0.001, revive=lambda: revived.append("up"))
+    assert (answers, revived) == ([], ["up"])
+    answers.append(ReadError("no", 403))
+    with pytest.raises(ReadError):
+        waiting.until(question, "Pods", revive=lambda: None)
+
+
 def test_a_question_says_what_to_type_when_it_never_holds() -> None:
     question = arrival.Question(lambda: {"GitRepository": [], "Kustomization": []}, "c" * 40, "flux-system")
-    with pytest.raises(OperationFailed, match=r"there is no GitRepository flux-system\. Next: kubectl describe"):
+    with pytest.raises(OperationFailed, match=r"there is no GitRepository flux-system\. Next: labkit check gitops"):
         waiting.until(question, "Arriving", timeout=0.01, every=0.001)
 
 
