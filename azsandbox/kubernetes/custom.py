@@ -17,11 +17,12 @@ from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.schema import crds, structural
 from azsandbox.kubernetes.schema.custom_rules import has_rules, validate_rules
 from azsandbox.kubernetes.schema.custom_values import validate, validate_lists
-from azsandbox.kubernetes.schema.decode import Decoded, DecodeError, judge, read, refusal
+from azsandbox.kubernetes.schema.decode import Decoded, judge, read, refusal
 from azsandbox.kubernetes.schema.definitions import Type
 from azsandbox.kubernetes.schema.embedded import validate_embedded
 from azsandbox.kubernetes.schema.json_text import plain, repeated_fields
 from azsandbox.kubernetes.schema.structural import Schema
+from azsandbox.kubernetes.schema.typed_values import DecodeError
 from azsandbox.kubernetes.types import body_media
 from azsandbox.kubernetes.validation import formats, metadata
 from azsandbox.kubernetes.validation.errors import (

@@ -50,7 +50,7 @@ class DeleteOptions:
 
 
 def _body(request: Request) -> Object:
-    from azsandbox.kubernetes.schema import decode, definitions
+    from azsandbox.kubernetes.schema import decode, definitions, typed_values
 
     media = body_media(request)
     if media not in READABLE and media != "application/x-yaml":
@@ -60,11 +60,11 @@ def _body(request: Request) -> Object:
         actual = decode.interpret(value, _META)
         if actual.kind in _OTHERS:
             text = f"converting ({actual.version}.{actual.kind}) to (v1.DeleteOptions): unknown conversion"
-            raise decode.DecodeError(text)
+            raise typed_values.DecodeError(text)
         if actual.kind != _META.kind:
-            raise decode.DecodeError(decode.not_registered(actual))
-        found, _ = decode.convert(definitions.definitions().named(_TYPE), value)
-    except decode.DecodeError as error:
+            raise typed_values.DecodeError(decode.not_registered(actual))
+        found, _ = typed_values.convert(definitions.definitions().named(_TYPE), value)
+    except typed_values.DecodeError as error:
         raise errors.bad_request(str(error)) from None
     return found
 

@@ -8,8 +8,8 @@ from azsandbox.controllers.client import MERGE, STRATEGIC, Object, Objects
 from azsandbox.flux.object_refs import group_of
 from azsandbox.kubernetes.patch import strategic_diff
 from azsandbox.kubernetes.request import GroupVersionKind
-from azsandbox.kubernetes.schema.decode import DecodeError, convert
 from azsandbox.kubernetes.schema.definitions import Type, definitions
+from azsandbox.kubernetes.schema.typed_values import DecodeError, convert
 
 
 def client_side(original: Object, target: Object, live: Object, *, three_way: bool) -> tuple[Object, str]:

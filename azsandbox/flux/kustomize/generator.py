@@ -14,8 +14,8 @@ from azsandbox.controllers.client import Object
 from azsandbox.flux.kustomize.manifest_files import BadManifest
 from azsandbox.flux.kustomize.tree import Tree
 from azsandbox.kubernetes.schema import yaml_text
-from azsandbox.kubernetes.schema.decode import DecodeError, convert
 from azsandbox.kubernetes.schema.definitions import ANY, LIST, MAP, OBJECT, STRING, Field, Type
+from azsandbox.kubernetes.schema.typed_values import DecodeError, convert
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _HEAD = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}

@@ -12,8 +12,8 @@ from typing import Any
 
 from azsandbox.controllers.client import Object
 from azsandbox.kubernetes.request import GroupVersionKind
-from azsandbox.kubernetes.schema.decode import DecodeError, normalize
 from azsandbox.kubernetes.schema.definitions import Type, definitions
+from azsandbox.kubernetes.schema.typed_values import DecodeError, normalize
 
 # Groups that the API server has of itself and client-go's scheme has not
 _NOT_CLIENT_GO = ("apiextensions.k8s.io", "apiregistration.k8s.io")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, utils
 
+from azsandbox.flux.source.pgp_algorithms import HASHES, NAMES, Hash, Verify, public
+from azsandbox.flux.source.pgp_packets import Reader, UnreadableError, invalid, length, packets, unarmored
 from azsandbox.flux.source.signatures import SignatureError
-
-Hash = hashes.HashAlgorithm
-Verify = Callable[["_Signature", bytes], object]  # raises InvalidSignature
 
 _PUBLIC, _PRIVATE = "PGP PUBLIC KEY BLOCK", "PGP PRIVATE KEY BLOCK"
 # Packets
@@ -33,68 +28,8 @@ _TEXT, _CERTIFICATIONS, _BINDING, _CROSS_BINDING, _KEY_REVOKED, _SUBKEY_REVOKED,
     0x30,
 )
 _MAY_SIGN = 0x02
-_RSA, _RSA_SIGNS, _DSA, _ECDSA, _EDDSA, _ED25519, _ED448 = 1, 3, 17, 19, 22, 27, 28
-_NAMES = {
-    _RSA: "RSA",
-    _RSA_SIGNS: "RSA",
-    _DSA: "DSA",
-    _ECDSA: "ECDSA",
-    _EDDSA: "EdDSA",
-    _ED25519: "Ed25519",
-    _ED448: "ed448",
-}
-_HASHES: dict[int, Hash] = {
-    2: hashes.SHA1(),  # noqa: S303 (as old keys are signed)
-    8: hashes.SHA256(),
-    9: hashes.SHA384(),
-    10: hashes.SHA512(),
-    11: hashes.SHA224(),
-    12: hashes.SHA3_256(),
-    14: hashes.SHA3_512(),
-}
-_CURVES: dict[str, ec.EllipticCurve] = {
-    "2a8648ce3d030107": ec.SECP256R1(),
-    "2b81040022": ec.SECP384R1(),
-    "2b81040023": ec.SECP521R1(),
-    "2b8104000a": ec.SECP256K1(),
-    "2b2403030208010107": ec.BrainpoolP256R1(),
-    "2b240303020801010b": ec.BrainpoolP384R1(),
-    "2b240303020801010d": ec.BrainpoolP512R1(),
-}
-_ED25519_CURVE = "2b06010401da470f01"
 # Parts of a signature that say something; any other that is critical makes the signature unreadable
 _KNOWN_PARTS = {2, 3, 4, 5, 6, 9, 11, 16, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 32, 33, 35, 39}
-
-
-class _UnreadableError(Exception):
-    """Data that is no OpenPGP."""
-
-
-def _invalid(text: str) -> _UnreadableError:
-    return _UnreadableError(f"openpgp: invalid data: {text}")
-
-
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def take(self, size: int) -> bytes:
-        if self.at + size > len(self.data):
-            raise _UnreadableError("unexpected EOF")
-        self.at += size
-        return self.data[self.at - size : self.at]
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size))
-
-    def mpi(self) -> int:
-        return int.from_bytes(self.take((self.number(2) + 7) // 8))
-
-    def rest(self) -> bytes:
-        return self.take(len(self.data) - self.at)
-
-    def __bool__(self) -> bool:
-        return self.at < len(self.data)
 
 
 @dataclass
@@ -156,8 +91,8 @@ class _Key:
             return "openpgp: invalid argument: public key and signature use different algorithms"
         try:
             self.verify(signature, data + signature.trailer)
-        except (InvalidSignature, ValueError, OverflowError, _UnreadableError):
-            return f"openpgp: invalid signature: {_NAMES[self.algorithm]} verification failure"
+        except (InvalidSignature, ValueError, OverflowError, UnreadableError):
+            return f"openpgp: invalid signature: {NAMES[self.algorithm]} verification failure"
         return ""
 
 
@@ -192,13 +127,13 @@ def verified_pgp(armored: str, payload: bytes, key_rings: Iterable[str]) -> str:
     for text in key_rings:
         try:
             ring = list(_key_ring(text))
-        except _UnreadableError as error:
+        except UnreadableError as error:
             unread = unread or f"unable to read armored key ring: {error}"
             continue
         attempted = True
         try:
             signer = _signer(ring, armored.strip(), payload)
-        except _UnreadableError:
+        except UnreadableError:
             continue
         if signer:
             return signer.primary.id.hex().upper()
@@ -208,10 +143,10 @@ def verified_pgp(armored: str, payload: bytes, key_rings: Iterable[str]) -> str:
 
 
 def _signer(ring: list[_Entity], armored: str, payload: bytes) -> _Entity | None:
-    kind, data = _unarmored(armored)
+    kind, data = unarmored(armored)
     if kind != "PGP SIGNATURE":
         return None
-    for tag, body in _packets(data):
+    for tag, body in packets(data):
         signature = _signature(body) if tag == _SIGNATURE else None
         if signature is None or not signature.issuer:
             return None
@@ -254,70 +189,24 @@ def _canonical(data: bytes) -> bytes:
 # --- reading
 
 
-def _unarmored(text: str) -> tuple[str, bytes]:
-    """The type of the first block of a text, and its data."""
-    lines = iter(text.splitlines())
-    for line in lines:
-        if line.strip().startswith("-----BEGIN ") and line.strip().endswith("-----"):
-            kind = line.strip()[len("-----BEGIN ") : -len("-----")]
-            break
-    else:
-        raise _UnreadableError("openpgp: invalid argument: no armored data found")
-    for line in lines:
-        if not line.strip():
-            break
-    encoded = ""
-    for line in lines:
-        stripped = line.strip()
-        if stripped.startswith("-----END ") or (len(stripped) == 5 and stripped[0] == "="):
-            break
-        encoded += stripped
-    try:
-        return kind, base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
-        raise _invalid("armor invalid") from error
-
-
-def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The tags and bodies of packets."""
-    reader = _Reader(data)
-    while reader:
-        first = reader.number(1)
-        if not first & 0x80:
-            raise _invalid("tag byte does not have MSB set")
-        if first & 0x40:
-            tag, size = first & 0x3F, _length(reader)
-        else:
-            tag, kind = (first & 0x3F) >> 2, first & 3
-            size = reader.number(1 << kind) if kind < 3 else len(data) - reader.at
-        yield tag, reader.take(size)
-
-
-def _length(reader: _Reader) -> int:
-    first = reader.number(1)
-    if first < 192:
-        return first
-    return ((first - 192) << 8) + reader.number(1) + 192 if first < 255 else reader.number(4)
-
-
 def _key_ring(text: str) -> Iterator[_Entity]:
     """The keys of an armored block that can be read."""
-    kind, data = _unarmored(text)
+    kind, data = unarmored(text)
     if kind not in (_PUBLIC, _PRIVATE):
-        raise _UnreadableError(
+        raise UnreadableError(
             f"openpgp: invalid argument: expected public or private key block, got: {kind}",
         )
     groups: list[list[tuple[int, bytes]]] = []
-    for tag, body in _packets(data):
+    for tag, body in packets(data):
         if tag in (_PUBLIC_KEY, _SECRET_KEY) or not groups:
             groups.append([])
         groups[-1].append((tag, body))
-    problem: _UnreadableError | None = None
+    problem: UnreadableError | None = None
     found = False
     for group in groups:
         try:
             entity = _entity(group)
-        except _UnreadableError as error:
+        except UnreadableError as error:
             problem = error
             continue
         found = True
@@ -329,10 +218,10 @@ def _key_ring(text: str) -> Iterator[_Entity]:
 def _entity(packets: list[tuple[int, bytes]]) -> _Entity:
     tag, body = packets[0]
     if tag not in (_PUBLIC_KEY, _SECRET_KEY):
-        raise _invalid("first packet was not a public/private key")
+        raise invalid("first packet was not a public/private key")
     entity = _Entity(_key(body))
     if entity.primary.verify is None:
-        raise _invalid("primary key cannot be used for signatures")
+        raise invalid("primary key cannot be used for signatures")
     on: tuple[int, Any] = (tag, None)
     for tag, body in packets[1:]:
         if tag == _USER_ID:
@@ -343,9 +232,9 @@ def _entity(packets: list[tuple[int, bytes]]) -> _Entity:
         elif tag == _SIGNATURE and (signature := _signature(body)):
             _sign(entity, on, signature)
     if not entity.identities:
-        raise _invalid("v4 entity without any identities")
+        raise invalid("v4 entity without any identities")
     if any(key.signature is None for key in entity.subkeys):
-        raise _invalid("subkey packet not followed by signature")
+        raise invalid("subkey packet not followed by signature")
     entity.primary.signature = entity.identity().signature
     return entity
 
@@ -355,11 +244,11 @@ def _sign(entity: _Entity, on: tuple[int, Any], signature: _Signature) -> None:
     tag, what = on
     if tag == _USER_ID:
         if signature.kind not in (*_CERTIFICATIONS, _CERTIFICATION_REVOKED):
-            raise _invalid("user ID signature with wrong type")
+            raise invalid("user ID signature with wrong type")
         if entity.primary.named_by(signature):
             data = entity.primary.hashed + b"\xb4" + len(what).to_bytes(4) + what
             if problem := entity.primary.problem(signature, data):
-                raise _invalid(f"user ID self-signature invalid: {problem}")
+                raise invalid(f"user ID self-signature invalid: {problem}")
             identity = entity.identities.setdefault(what, _Identity())
             if signature.kind == _CERTIFICATION_REVOKED:
                 identity.revocations += 1
@@ -367,46 +256,46 @@ def _sign(entity: _Entity, on: tuple[int, Any], signature: _Signature) -> None:
                 identity.signature = signature
     elif tag in (_PUBLIC_SUBKEY, _SECRET_SUBKEY):
         if signature.kind not in (_BINDING, _SUBKEY_REVOKED):
-            raise _invalid("subkey signature with wrong type")
+            raise invalid("subkey signature with wrong type")
         _bind(entity.primary, what, signature)
     elif signature.kind == _KEY_REVOKED:
         if entity.primary.problem(signature, entity.primary.hashed):
-            raise _invalid("revocation signature signed by alternate key")
+            raise invalid("revocation signature signed by alternate key")
         entity.primary.revoked = True
 
 
 def _bind(primary: _Key, subkey: _Key, signature: _Signature) -> None:
     data = primary.hashed + subkey.hashed
     if problem := primary.problem(signature, data):
-        raise _invalid(f"subkey signature invalid: {problem}")
+        raise invalid(f"subkey signature invalid: {problem}")
     if signature.kind == _SUBKEY_REVOKED:
         subkey.revoked = True
         return
     if (signature.flags or 0) & _MAY_SIGN:
         cross = signature.embedded
         if cross is None or cross.kind != _CROSS_BINDING:
-            raise _invalid("subkey signature invalid: openpgp: invalid data: signing subkey is missing cross-signature")
+            raise invalid("subkey signature invalid: openpgp: invalid data: signing subkey is missing cross-signature")
         if problem := subkey.problem(cross, data):
             text = f"error while verifying cross-signature: {problem}"
-            raise _invalid(f"subkey signature invalid: openpgp: invalid data: {text}")
+            raise invalid(f"subkey signature invalid: openpgp: invalid data: {text}")
     if subkey.signature is None or signature.created > subkey.signature.created:
         subkey.signature = signature
 
 
 def _signature(body: bytes) -> _Signature | None:
     """A signature, or None for one of a kind that is passed over."""
-    reader = _Reader(body)
+    reader = Reader(body)
     if reader.number(1) != 4:
         return None
     kind, algorithm, digest, size = (reader.number(count) for count in (1, 1, 1, 2))
-    if digest not in _HASHES or algorithm not in _NAMES:
+    if digest not in HASHES or algorithm not in NAMES:
         return None
     hashed = reader.take(size)
     covered = body[: reader.at]
     unhashed = reader.take(reader.number(2))
     reader.take(2)  # the first bytes of the digest
     trailer = covered + b"\x04\xff" + len(covered).to_bytes(4)
-    signature = _Signature(kind, algorithm, _HASHES[digest], trailer, reader.rest())
+    signature = _Signature(kind, algorithm, HASHES[digest], trailer, reader.rest())
     known = [_part(signature, part, critical, value) for part, critical, value in _parts(hashed)]
     for part, critical, value in _parts(unhashed):
         if part in (16, 32, 33):
@@ -415,11 +304,11 @@ def _signature(body: bytes) -> _Signature | None:
 
 
 def _parts(data: bytes) -> Iterator[tuple[int, bool, bytes]]:
-    reader = _Reader(data)
+    reader = Reader(data)
     while reader:
-        part = reader.take(_length(reader))
+        part = reader.take(length(reader))
         if not part:
-            raise _invalid("zero length signature subpacket")
+            raise invalid("zero length signature subpacket")
         yield part[0] & 0x7F, bool(part[0] & 0x80), part[1:]
 
 
@@ -449,101 +338,13 @@ def _part(signature: _Signature, part: int, critical: bool, value: bytes) -> boo
 
 def _key(body: bytes) -> _Key:
     """A public key, or the public half of a private one."""
-    reader = _Reader(body)
+    reader = Reader(body)
     version = reader.number(1)
     if version != 4:
-        raise _UnreadableError(f"openpgp: unsupported feature: public key version {version}")
+        raise UnreadableError(f"openpgp: unsupported feature: public key version {version}")
     created, algorithm = reader.number(4), reader.number(1)
     try:
-        verify = _public(algorithm, reader)
+        verify = public(algorithm, reader)
     except ValueError as error:
-        raise _invalid(str(error)) from error
+        raise invalid(str(error)) from error
     return _Key(body[: reader.at], algorithm, created, verify)
-
-
-def _public(algorithm: int, reader: _Reader) -> Verify | None:
-    """How a key's signatures are verified; None for one that makes none."""
-    match algorithm:
-        case 1 | 3:
-            modulus, exponent = reader.mpi(), reader.mpi()
-            return _rsa(rsa.RSAPublicNumbers(exponent, modulus).public_key())
-        case 17:
-            p, q, g, y = (reader.mpi() for _ in range(4))
-            return _dsa(dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key())
-        case 19 | 22:
-            curve = reader.take(reader.number(1)).hex()
-            point = reader.take((reader.number(2) + 7) // 8)
-            if algorithm == _EDDSA and curve == _ED25519_CURVE:
-                return _eddsa(ed25519.Ed25519PublicKey.from_public_bytes(point[1:]))
-            if algorithm == _ECDSA and curve in _CURVES:
-                return _ecdsa(ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[curve], point))
-            raise _UnreadableError(f"openpgp: unsupported feature: unknown curve {curve}")
-        case 27:
-            return _edwards(ed25519.Ed25519PublicKey.from_public_bytes(reader.take(32)))
-        case 28:
-            return _edwards(ed448.Ed448PublicKey.from_public_bytes(reader.take(57)))
-    _pass_encryption(algorithm, reader)
-    return None
-
-
-def _pass_encryption(algorithm: int, reader: _Reader) -> None:
-    """Reads past a key that only encrypts."""
-    match algorithm:
-        case 2:
-            reader.mpi(), reader.mpi()
-        case 16:
-            reader.mpi(), reader.mpi(), reader.mpi()
-        case 18:
-            reader.take(reader.number(1))
-            reader.mpi()
-            reader.take(reader.number(1))
-        case 25:
-            reader.take(32)
-        case 26:
-            reader.take(56)
-        case _:
-            raise _UnreadableError(f"openpgp: unsupported feature: public key type: {algorithm}")
-
-
-# --- verifying
-
-
-def _rsa(key: rsa.RSAPublicKey) -> Verify:
-    def verify(signature: _Signature, data: bytes) -> object:
-        value = _Reader(signature.values).mpi().to_bytes((key.key_size + 7) // 8)
-        return key.verify(value, data, padding.PKCS1v15(), signature.hash)
-
-    return verify
-
-
-def _dsa(key: dsa.DSAPublicKey) -> Verify:
-    return lambda signature, data: key.verify(_pair(signature), data, signature.hash)
-
-
-def _ecdsa(key: ec.EllipticCurvePublicKey) -> Verify:
-    return lambda signature, data: key.verify(_pair(signature), data, ec.ECDSA(signature.hash))
-
-
-def _eddsa(key: ed25519.Ed25519PublicKey) -> Verify:
-    def verify(signature: _Signature, data: bytes) -> object:
-        reader = _Reader(signature.values)
-        value = reader.mpi().to_bytes(32) + reader.mpi().to_bytes(32)
-        return key.verify(value, _digest(signature, data))
-
-    return verify
-
-
-def _edwards(key: ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) -> Verify:
-    return lambda signature, data: key.verify(signature.values, _digest(signature, data))
-
-
-def _pair(signature: _Signature) -> bytes:
-    reader = _Reader(signature.values)
-    r, s = reader.mpi(), reader.mpi()
-    return utils.encode_dss_signature(r, s)
-
-
-def _digest(signature: _Signature, data: bytes) -> bytes:
-    context = hashes.Hash(signature.hash)
-    context.update(data)
-    return context.finalize()

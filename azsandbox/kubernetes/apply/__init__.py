@@ -12,7 +12,8 @@ from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import Object, Request
 from azsandbox.kubernetes.resources import Resource
 from azsandbox.kubernetes.schema import json_text, yaml_text
-from azsandbox.kubernetes.schema.decode import STRICT, WARN, DecodeError, convert, with_string_data
+from azsandbox.kubernetes.schema.decode import STRICT, WARN, with_string_data
+from azsandbox.kubernetes.schema.typed_values import DecodeError, convert
 
 if TYPE_CHECKING:
     from azsandbox.kubernetes.server import ApiServer

@@ -14,8 +14,8 @@ import orjson
 from azsandbox.kubernetes.apply import field_sets, typed
 from azsandbox.kubernetes.apply.field_sets import EMPTY, FieldSet
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.schema.decode import zero
 from azsandbox.kubernetes.schema.definitions import Type
+from azsandbox.kubernetes.schema.typed_values import zero
 
 APPLY, UPDATE = "Apply", "Update"
 MAX_UPDATE_MANAGERS = 10

@@ -14,9 +14,10 @@ from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.patch import json_patch, merge_patch, strategic
 from azsandbox.kubernetes.patch.go_text import go_value
 from azsandbox.kubernetes.request import Object
-from azsandbox.kubernetes.schema.decode import IGNORE, MAX_STRICT_ERRORS, STRICT, WARN, DecodeError, strict_text
+from azsandbox.kubernetes.schema.decode import IGNORE, MAX_STRICT_ERRORS, STRICT, WARN, strict_text
 from azsandbox.kubernetes.schema.definitions import Type
 from azsandbox.kubernetes.schema.json_text import BadJson, go_kind, parse, plain, repeated_fields
+from azsandbox.kubernetes.schema.typed_values import DecodeError
 from azsandbox.kubernetes.validation.errors import FieldError, invalid
 
 JSON, MERGE = "application/json-patch+json", "application/merge-patch+json"

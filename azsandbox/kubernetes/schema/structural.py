@@ -9,8 +9,8 @@ import copy
 from typing import Any, NamedTuple
 
 from azsandbox.kubernetes.schema import definitions as d
-from azsandbox.kubernetes.schema.decode import convert, zero
 from azsandbox.kubernetes.schema.definitions import ANYTHING, Definitions, Field, Type
+from azsandbox.kubernetes.schema.typed_values import convert, zero
 
 Schema = dict[str, Any]
 

@@ -17,6 +17,7 @@ _MODULES = (
     "pods",
     "pod_changes",
     "services",
+    "endpoints",
     "service_addresses",
     "storage",
     "storage_classes",

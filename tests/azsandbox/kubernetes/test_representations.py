@@ -12,8 +12,8 @@ import pytest
 from azsandbox.kubernetes import protobuf
 from azsandbox.kubernetes.protobuf.wire import fields
 from azsandbox.kubernetes.schema import yaml_writer
-from azsandbox.kubernetes.schema.decode import normalize
 from azsandbox.kubernetes.schema.definitions import definitions
+from azsandbox.kubernetes.schema.typed_values import normalize
 from azsandbox.kubernetes.server import ApiServer
 from tests.azsandbox.kubernetes.conftest import Ask, body_of
 

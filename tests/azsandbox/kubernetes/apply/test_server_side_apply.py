@@ -9,8 +9,8 @@ from azsandbox.kubernetes.apply.managed_fields import APPLY
 from azsandbox.kubernetes.apply.server_side import LAST_APPLIED, Configuration, server_side_apply
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import GroupVersionKind
-from azsandbox.kubernetes.schema.decode import normalize
 from azsandbox.kubernetes.schema.definitions import definitions
+from azsandbox.kubernetes.schema.typed_values import normalize
 
 CONFIG_MAP = GroupVersionKind("", "v1", "ConfigMap")
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")

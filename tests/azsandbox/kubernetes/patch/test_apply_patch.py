@@ -6,8 +6,9 @@ import pytest
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.patch import JSON, MERGE, STRATEGIC, apply_patch
 from azsandbox.kubernetes.request import GroupVersionKind
-from azsandbox.kubernetes.schema.decode import normalize, patch_reader
+from azsandbox.kubernetes.schema.decode import patch_reader
 from azsandbox.kubernetes.schema.definitions import definitions
+from azsandbox.kubernetes.schema.typed_values import normalize
 
 CONFIG_MAP = GroupVersionKind("", "v1", "ConfigMap")
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
