@@ -22,7 +22,6 @@ from azsandbox.controllers.service_pods import (
 )
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
-OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 MOST_ADDRESSES = 1000
 
 

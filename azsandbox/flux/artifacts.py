@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from azsandbox.controllers.client import Object
@@ -104,19 +101,3 @@ class Artifacts:
         there = folder.exists()
         shutil.rmtree(folder, ignore_errors=True)
         return there
-
-    @contextmanager
-    def unpacked(self, artifact: Object, prefix: str = "") -> Iterator[Path]:
-        """A folder with the content of an artifact, for as long as the block lasts.
-
-        Raises FileNotFoundError if it is not there, ValueError if its content is not what its digest says, and
-        tarfile.TarError for what is no archive or leads out of the folder.
-        """
-        data = self.file(artifact).read_bytes()
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        if digest != artifact["digest"]:
-            raise ValueError(f"the artifact's digest is {artifact['digest']!r}; its content has {digest!r}")
-        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
-            with tarfile.open(self.file(artifact)) as archive:
-                archive.extractall(folder, filter="data")
-            yield Path(folder)

@@ -120,3 +120,15 @@ def go_float(value: float) -> str:
     digits = repr(abs(value)).partition("e")[0].replace(".", "").strip("0")
     point = "." if len(digits) > 1 else ""
     return f"{'-' if value < 0 else ''}{digits[0]}{point}{digits[1:]}e{'-' if power < 0 else '+'}{abs(power):02d}"
+
+
+def error_words(error: yaml.YAMLError) -> str:
+    """An error of reading as go-yaml v3 words it: the line is that of the context where there is one.
+
+    The scanner counts lines from zero; the parser has gone one line further when it complains.
+    """
+    problem = getattr(error, "problem", None) or str(error)
+    for mark in (getattr(error, "context_mark", None), getattr(error, "problem_mark", None)):
+        if mark is not None and mark.line:
+            return f"yaml: line {mark.line + isinstance(error, yaml.scanner.ScannerError)}: {problem}"
+    return f"yaml: {problem}"

@@ -11,7 +11,6 @@ from azsandbox.kubernetes.errors import StatusError
 
 MANAGER = "flux"
 # `flux install` leaves the image controllers out unless --components-extra names them (flux2, cmd/flux/install.go)
-EXTRA = ("image-reflector-controller", "image-automation-controller")
 PLURALS = {
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -250,12 +248,3 @@ class Repository:
     async def read(self, commit: str, path: str) -> bytes:
         """The content of one file. Raises GitFailed."""
         return await git(self.path, "cat-file", "blob", f"{commit}:{path}")
-
-    async def export(self, commit: str, folder: Path) -> None:
-        """Writes the files of a commit below `folder`, as a checkout does; symbolic links stay links.
-        Raises GitFailed."""
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="index-") as scratch:
-            variables = {"GIT_INDEX_FILE": str(Path(scratch, "index")), "GIT_WORK_TREE": str(folder)}
-            await git(self.path, "read-tree", "--end-of-options", commit, variables=variables)
-            await git(self.path, "checkout-index", "--all", "--force", f"--prefix={folder}/", variables=variables)

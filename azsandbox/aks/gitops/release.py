@@ -11,7 +11,6 @@ from azsandbox.controllers.client import Object
 from azsandbox.flux import facts as flux
 from azsandbox.flux.installation import manifests
 
-AGENT, CONTROLLER = "fluxconfig-agent", "fluxconfig-controller"
 APPLIER = "flux-applier"
 ENFORCE = "MULTI_TENANCY_ENFORCE"  # the agents' variable for the setting; the name is the sandbox's own
 _PART = {"app.kubernetes.io/part-of": "flux", "app.kubernetes.io/managed-by": "Helm"}

@@ -15,8 +15,6 @@ from azsandbox.aks.identity import facts
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.kubernetes.errors import StatusError
 
-MUTATE = "/mutate-v1-pod"
-
 
 class Refused(Exception):
     """The webhook lets a pod not in; the text is its message."""

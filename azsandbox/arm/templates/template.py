@@ -21,7 +21,6 @@ KINDS: dict[str, tuple[type, ...]] = {
     "array": (list,),
 }
 SHOWN = {"securestring": "SecureString", "secureobject": "SecureObject"}
-META = ("$schema", "contentVersion", "languageVersion", "metadata", "apiProfile")
 NOT_SENT = (
     "type", "name", "apiVersion", "condition", "dependsOn", "copy", "comments", "scope", "resources", "resourceGroup",
     "subscriptionId", "existing", "metadata",

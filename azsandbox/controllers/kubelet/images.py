@@ -133,12 +133,6 @@ def parts(image: str) -> tuple[str, str, str]:
     return host, repository, tag
 
 
-def with_tag(image: str) -> str:
-    """The name as the container runtime reports it: short names keep short, with a tag."""
-    name = full_name(image)
-    return name or image
-
-
 def digest_of(image: str) -> str:
     """A digest that stays the same for a name."""
     if "@" in image:

@@ -56,19 +56,10 @@ def _read(text: str) -> Any:
     try:
         node = loader.get_node() if loader.check_node() else None
     except yaml.YAMLError as error:
-        raise MalformedYaml(f"MalformedYAMLError: {_words(error)}") from None
+        raise MalformedYaml(f"MalformedYAMLError: {go_yaml.error_words(error)}") from None
     finally:
         loader.dispose()
     return None if node is None else _value(node)
-
-
-def _words(error: yaml.YAMLError) -> str:
-    """go-yaml's words: it counts lines from one for what the scanner finds, from zero for the parser."""
-    problem = getattr(error, "problem", None) or str(error)
-    for mark in (getattr(error, "context_mark", None), getattr(error, "problem_mark", None)):
-        if mark is not None and mark.line:
-            return f"yaml: line {mark.line + isinstance(error, yaml.scanner.ScannerError)}: {problem}"
-    return f"yaml: {problem}"
 
 
 def _value(node: yaml.Node) -> Any:

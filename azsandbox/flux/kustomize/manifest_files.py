@@ -7,6 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
+from azsandbox.flux import go_yaml
+
 _SEPARATOR = re.compile(r"\n---.*\n")
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _STRING = "tag:yaml.org,2002:str"
@@ -80,20 +82,10 @@ def _compose(document: str) -> yaml.Node | None:
             return None
         node: yaml.Node = loader.get_node()
     except yaml.YAMLError as error:
-        raise BadManifest(f"MalformedYAMLError: {_words(error)}") from None
+        raise BadManifest(f"MalformedYAMLError: {go_yaml.error_words(error)}") from None
     finally:
         loader.dispose()
     return None if _is_null(node) else node
-
-
-def _words(error: yaml.YAMLError) -> str:
-    """An error as go-yaml v3 words it: the line is that of the context where there is one."""
-    problem = getattr(error, "problem", None) or str(error)
-    for mark in (getattr(error, "context_mark", None), getattr(error, "problem_mark", None)):
-        if mark is not None and mark.line:
-            # The scanner counts lines from zero; the parser has gone one line further when it complains
-            return f"yaml: line {mark.line + isinstance(error, yaml.scanner.ScannerError)}: {problem}"
-    return f"yaml: {problem}"
 
 
 def _head(node: yaml.Node) -> Head:

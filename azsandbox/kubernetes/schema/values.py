@@ -87,7 +87,6 @@ def _go_quoted(text: str) -> str:
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)")
 BAD_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 BAD_SUFFIX = "unable to parse quantity's suffix"
-BAD_NUMBER = "unable to parse numeric part of quantity"
 
 
 @lru_cache(maxsize=4096)

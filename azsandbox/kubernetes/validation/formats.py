@@ -23,8 +23,6 @@ _VALUE = f"({_KEY})?"
 _HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 _HEADER = "[-A-Za-z0-9]+"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
-_ENV_NAME = "[-._a-zA-Z][-._a-zA-Z0-9]*"
-_C_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 _PERCENT = "[0-9]+%"
 
 _COMPILED = {
@@ -40,8 +38,6 @@ _COMPILED = {
         _HTTP_PATH,
         _HEADER,
         _CONFIG_KEY,
-        _ENV_NAME,
-        _C_IDENTIFIER,
         _PERCENT,
     )
 }
@@ -193,13 +189,6 @@ def path_segment_prefix(value: str) -> list[str]:
     return [f"may not contain '{part}'" for part in ("/", "%") if part in value]
 
 
-def c_identifier(value: str) -> list[str]:
-    if _matches(_C_IDENTIFIER, value):
-        return []
-    text = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'"
-    return [pattern_text(text, _C_IDENTIFIER, "my_name", "MY_NAME", "MyName")]
-
-
 def port_number(value: int) -> list[str]:
     return [] if 1 <= value <= 65535 else [range_text(1, 65535)]
 
@@ -249,14 +238,6 @@ def _leaves_directory(value: str) -> list[str]:
     if value == "..":
         return ["must not be '..'"]
     return ["must not start with '..'"] if value.startswith("..") else []
-
-
-def env_name(value: str) -> list[str]:
-    found = []
-    if not _matches(_ENV_NAME, value):
-        text = "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit"
-        found.append(pattern_text(text, _ENV_NAME, "my.env-name", "MY_ENV.NAME", "MyEnvName1"))
-    return found + _leaves_directory(value)
 
 
 def config_key(value: str) -> list[str]:

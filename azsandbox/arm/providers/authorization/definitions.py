@@ -137,10 +137,6 @@ class RoleDefinitions(ResourceType):
             )
         return await self.write(call)
 
-    @property
-    def _subscription_scoped(self) -> bool:
-        return True
-
     async def write(self, call: Call) -> Answer:
         properties, now = call.properties, timestamp(call.arm.services.clock)
         role_name, scopes = properties.get("roleName"), properties.get("assignableScopes")

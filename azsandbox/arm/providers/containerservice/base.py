@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 from azsandbox.arm.call import Answer, Call
-from azsandbox.arm.errors import ArmError
 from azsandbox.arm.operations import Operation, Style, timed
 from azsandbox.arm.provider import NameRule
 from azsandbox.arm.providers.containerservice.errors import invalid, not_allowed
@@ -58,9 +57,6 @@ class AksType(ResourceType):
         """An id as AKS writes it: `resourcegroups` in lower case."""
         return id_.replace("/resourceGroups/", "/resourcegroups/", 1)
 
-    def not_found_error(self, call: Call) -> ArmError:
-        return self.not_found(call)
-
     def parent_cluster(self, call: Call) -> Stored:
         """The cluster that the path lies in. Raises ParentResourceNotFound."""
         parent = call.id.parent if not call.target or not call.target.is_collection else call.target.owner
@@ -71,9 +67,6 @@ class AksType(ResourceType):
         if stored is None:
             raise self.parent_missing(call, parent)  # type: ignore[arg-type]
         return stored
-
-    def instant(self, call: Call, stored: Stored) -> Answer:
-        return self.answer(call, 200, stored)
 
     def accepted(self, call: Call, operation: Operation, body: Any = None) -> Answer:
         """202 with both headers of an operation."""

@@ -17,7 +17,6 @@ KNOWN = {
     "enablePurgeProtection", "networkAcls", "publicNetworkAccess", "createMode", *SWITCHES,
 }  # fmt: skip
 READ_ONLY = {"vaultUri", "provisioningState", "privateEndpointConnections"}
-NONE_PERMITTED: Document = {"keys": [], "secrets": [], "certificates": [], "storage": []}
 
 
 def facts() -> dict[str, Any]:

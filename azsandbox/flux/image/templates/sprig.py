@@ -146,10 +146,6 @@ def _divided(one: int, two: int) -> int:
     return math.trunc(one / two)
 
 
-def _flattened(found: Mapping[str, Any], *keys: str) -> list[Any]:
-    return [found[key] for key in keys if key in found]
-
-
 def _unique(items: Iterable[Any]) -> list[Any]:
     out: list[Any] = []
     for item in items:
