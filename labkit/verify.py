@@ -8,6 +8,7 @@ a run goes on. docs/notebook-format.md says how a lesson marks its exercises and
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -216,7 +217,7 @@ def _executed(notebook: Any, path: Path, kernel: Any) -> str:
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        client.execute()
+        asyncio.run(client.async_execute())
     except CellExecutionError as error:
         return _said(error)
     except CellTimeoutError:
