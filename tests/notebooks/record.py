@@ -1,51 +1,53 @@
-"""Records what lessons show, for test_lessons: `python -m tests.notebooks.record [LESSON …]`."""
+"""Records what lessons show, for test_lessons: `python -m tests.notebooks.record [FOLDER …]`.
+
+Each FOLDER has the notebooks of a first run on a new lab, as `labkit verify --save FOLDER` keeps them. Without any, the
+lessons are run on new labs now, three times. Cells that showed the same in all of them are recorded with their outputs;
+a run of a lesson that did not come to its end is left out, and a lesson of fewer than two runs stays as it was recorded.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from tests.notebooks import recording
 from tests.notebooks.lab_home import LESSONS, RECORDED, lab_home
 
-DEFAULT = ("00-start-here", "11-network-and-logs")
+RUNS, FEWEST = 3, 2
 
 
-def coalesced(outputs: list[Any]) -> list[Any]:
-    """Outputs with neighbouring pieces of one stream joined: how it was cut is chance."""
-    joined: list[Any] = []
-    for output in outputs:
-        last = joined[-1] if joined else None
-        if last is not None and output.output_type == "stream" == last.output_type and output.name == last.name:
-            last.text += output.text
-        else:
-            joined.append(output)
-    return joined
+def run(folder: Path) -> Path:
+    """Runs all lessons on a new lab in `folder`, as the test does; returns where the notebooks are."""
+    command = [sys.executable, "-m", "labkit", "verify", "--notebooks", str(LESSONS)]
+    with lab_home(folder) as environment:
+        subprocess.run([*command, "--save", str(folder / "ran")], env=environment, cwd=folder, check=True)
+    return folder / "ran"
 
 
-def main(names: list[str]) -> None:
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+def main(folders: list[Path]) -> None:
     import nbformat
-    from nbclient import NotebookClient
 
     RECORDED.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, lab_home(Path(folder)) as environment:
-        for name in names or DEFAULT:
-            notebook = nbformat.read(LESSONS / f"{name}.ipynb", as_version=4)
-            resources = {"metadata": {"path": folder}}
-            client = NotebookClient(notebook, timeout=200, resources=resources, shutdown_kernel="immediate")
-            client.execute(env=environment)
-            for cell in notebook.cells:
-                if cell.cell_type == "code":
-                    cell.outputs = coalesced(cell.outputs)
-                for output in cell.get("outputs", ()):
-                    if output.output_type == "error":
-                        output.traceback = []  # names files of the machine
-            text = nbformat.writes(notebook).replace(folder, "/lab")  # where it was recorded is nobody's business
-            (RECORDED / f"{name}.ipynb").write_text(text + "\n")
-            print(f"recorded {name}")
+    for path in sorted(LESSONS.glob("[0-9][0-9]-*.ipynb")):
+        kept = [folder / f"{path.stem}-run1.ipynb" for folder in folders]
+        runs = [run for run in map(recording.read, filter(Path.exists, kept)) if recording.ended(run)]
+        if len(runs) < FEWEST:
+            print(f"not recorded: {path.stem}, of which {len(runs)} runs came to their end")
+            continue
+        agreed = recording.agreed(runs)
+        (RECORDED / path.name).write_text(nbformat.writes(agreed) + "\n")  # type: ignore[no-untyped-call]
+        cells = [cell for cell in agreed.cells if cell.cell_type == "code"]
+        varying = sum("recorded" in cell.metadata for cell in cells)
+        print(f"recorded {path.stem}: {len(cells) - varying} of {len(cells)} cells")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    given = [Path(word) for word in sys.argv[1:]]
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(0 if given else RUNS):
+            home = Path(scratch, str(number))
+            home.mkdir()
+            given.append(run(home))
+        main(given)
