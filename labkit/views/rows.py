@@ -112,14 +112,8 @@ def _bounds(pool: Object) -> str:
 
 
 def resource(item: Object) -> Row:
-    """Any resource of Azure: name, type, region, state."""
-    properties = item.get("properties") or {}
-    return {
-        "resource": item.get("name"),
-        "type": item.get("type"),
-        "region": item.get("location"),
-        "state": properties.get("provisioningState"),
-    }
+    """Any resource of Azure as lists have it, which is without its properties: name, type, region."""
+    return {"resource": item.get("name"), "type": item.get("type"), "region": item.get("location")}
 
 
 def subnet(item: Object) -> Row:

@@ -13,8 +13,8 @@ Row = Mapping[str, object]
 
 LONG = 30
 """Rows of a table that stays below the cell as it is; a longer one scrolls in a box of about that height."""
-WORD = 20
-"""Characters of a word that is not broken over lines."""
+WORD, TITLE = 20, 60
+"""Characters of a word, and of a title, that are not broken over lines."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,11 @@ class Table:
         )
         if not self.rows:
             body = f'<tr><td colspan="{max(1, len(self.columns))}" style="{cell}">nothing to show</td></tr>'
+        room = "white-space:nowrap" if len(self.title) <= TITLE else ""
         caption = (
-            f'<caption style="text-align:left;font-weight:600">{escape(self.title)}</caption>' if self.title else ""
+            f'<caption style="text-align:left;font-weight:600;{room}">{escape(self.title)}</caption>'
+            if self.title
+            else ""
         )
         table = (
             f'<table {AS_IT_IS} style="{STYLE};font-size:13px;border-collapse:collapse">{caption}'
