@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from azsandbox.kubernetes import errors, go_duration
-from azsandbox.kubernetes.request import Request
+from azsandbox.kubernetes.request import Object, Request
 from azsandbox.kubernetes.validation.errors import (
     FieldError,
     forbidden,
@@ -126,6 +126,14 @@ def write_options(request: Request, kind: str) -> None:
         found.append(not_supported("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"]))
     if found:
         raise errors.invalid(kind, "meta.k8s.io", "", found)
+
+
+def told(request: Request, kind: str) -> Object:
+    """A CreateOptions or UpdateOptions as webhooks are told it (k8s.io/apiserver, package endpoints/handlers)."""
+    asked: Object = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+    if request.query.get("dryRun"):
+        asked["dryRun"] = request.query["dryRun"]
+    return asked | {name: request.param(name) for name in ("fieldManager", "fieldValidation") if request.param(name)}
 
 
 def dry_run_errors(values: list[str], path: str = "dryRun") -> list[FieldError]:

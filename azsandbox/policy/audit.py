@@ -12,7 +12,7 @@ from azsandbox.controllers.events import timestamp
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.policy.definitions import GROUP, VERSION, facts
 from azsandbox.policy.exclusions import AUDIT as EXCLUDED
-from azsandbox.policy.gatekeeper import AUDIT, Gatekeeper
+from azsandbox.policy.gatekeeper import AUDIT, Gatekeeper, ReviewError, Violation
 from azsandbox.policy.matching import Subject
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Audit:
                 continue
             namespace = namespaces.get(metadata.get("namespace", ""))
             subject = Subject(group, kind, obj, None, namespace)
-            for violation in self.gatekeeper.judge(subject, _review(group, version, kind, obj, namespace), AUDIT):
+            for violation in self._judged(subject, _review(group, version, kind, obj, namespace)):
                 entries = found.get((violation.kind, violation.constraint))
                 if entries is not None:
                     scoped = {"enforcementActions": list(violation.actions)} if violation.action == "scoped" else {}
@@ -68,6 +68,13 @@ class Audit:
                     )
         for constraint in constraints:
             await self._report(constraint, found[constraint["kind"], constraint["metadata"]["name"]])
+
+    def _judged(self, subject: Subject, review: dict[str, Any]) -> list[Violation]:
+        try:
+            return self.gatekeeper.judge(subject, review, AUDIT)
+        except ReviewError as error:
+            log.info("audit: %s", error)
+            return []
 
     async def _objects(self, constraints: list[Object]) -> AsyncIterator[tuple[str, str, str, Object]]:
         """Kind, version, group and the object, of every kind that a constraint names."""

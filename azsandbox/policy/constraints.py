@@ -7,8 +7,8 @@ from typing import Any
 from azsandbox.controllers.client import MERGE, KubeClient, Object
 from azsandbox.controllers.informer import Controller, Informer, Informers
 from azsandbox.policy.definitions import GROUP, VERSION
-from azsandbox.policy.gatekeeper import Gatekeeper
-from azsandbox.policy.pods import GatekeeperPods
+from azsandbox.policy.gatekeeper import VAP, Gatekeeper, actions_at
+from azsandbox.policy.pods import GENERATE, GatekeeperPods
 
 API = f"{GROUP}/{VERSION}"
 
@@ -75,10 +75,19 @@ class Constraints(Controller):
 
     async def _report(self, informer: Informer, constraint: Object) -> None:
         metadata = constraint["metadata"]
+        # A policy of the API server itself can be made from a template in CEL alone (gatekeeper, package constraint)
+        missing = {
+            "enforcementPoint": VAP,
+            "message": "K8sNativeValidation engine is missing",
+            "observedGeneration": metadata["generation"],
+            "state": "error",
+        }
+        generated = {"enforcementPointsStatus": [missing]} if actions_at(constraint, VAP) else {}
         by_pod = [
             {
                 "constraintUID": metadata["uid"],
                 "enforced": True,
+                **(generated if GENERATE in operations else {}),
                 "id": pod,
                 "observedGeneration": metadata["generation"],
                 "operations": operations,

@@ -33,7 +33,23 @@ def manifests(namespace: str) -> list[Object]:
 
 
 def _selector() -> Object:
-    return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    expression = {
+        "type": "object",
+        "required": ["key", "operator"],
+        "properties": {
+            "key": {"type": "string"},
+            "operator": {"type": "string"},
+            "values": {**_strings(), "x-kubernetes-list-type": "atomic"},
+        },
+    }
+    return {
+        "type": "object",
+        "x-kubernetes-map-type": "atomic",
+        "properties": {
+            "matchExpressions": {"type": "array", "items": expression, "x-kubernetes-list-type": "atomic"},
+            "matchLabels": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    }
 
 
 def _strings() -> Object:
@@ -153,7 +169,7 @@ def constraint_definition(template: Object) -> Object:
     }
     older = {**version, "name": "v1alpha1", "storage": False}
     owner = {
-        "apiVersion": template["apiVersion"],
+        "apiVersion": "templates.gatekeeper.sh/v1beta1",
         "kind": "ConstraintTemplate",
         "name": template["metadata"]["name"],
         "uid": template["metadata"]["uid"],

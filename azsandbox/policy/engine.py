@@ -6,6 +6,7 @@ thread that made it, so everything here runs in the event loop, where one judgem
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,21 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 _PLACE = re.compile(r"-->\s*(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+).*?error:\s*(?P<text>.*)", re.DOTALL)
+_LATER = re.compile(r"-->\s*[^:]+:(\d+):\d+.*?definition", re.DOTALL)
+# The engine's words for what OPA's compiler refuses (opa, package ast: compile.go, check.go)
+_COMPILE_ERRORS = (
+    (re.compile(r"use of undefined variable `([^`]+)` is unsafe"), "rego_unsafe_var_error: var {} is unsafe"),
+    (re.compile(r"var (\S+) is unsafe"), "rego_unsafe_var_error: var {} is unsafe"),
+    (re.compile(r"could not find function (\S+)"), "rego_type_error: undefined function {}"),
+    (re.compile(r"var `([^`]+)` used before definition"), "rego_compile_error: var {} assigned above"),
+)
+_NAME = re.compile(r"\w+")
+_EVALUATED = re.compile(r"[^:]+:(\d+): rego_parse_error: (.*)", re.DOTALL)
+_EVALUATION_ERRORS = (  # opa, package topdown: errors.go
+    ("rule conflicts with", "eval_conflict_error: complete rules must not produce multiple outputs"),
+    ("functions must not", "eval_conflict_error: functions must not produce multiple outputs for same inputs"),
+    ("value for key", "eval_conflict_error: object keys must be unique"),
+)
 _LEFT_OVER = 50  # policies that were replaced or removed stay in the engine; after so many it is made anew
 
 # What judges: each constraint's parameters in the place of `input.parameters` (frameworks, drivers/rego/rego.go)
@@ -119,7 +135,7 @@ class RegoEngine:
             except RuntimeError as error:
                 ready.discard(policy.v1)
                 for name in constraints:
-                    yield kind, name, RegoError("rego_eval_error", explained(error))
+                    yield kind, name, RegoError("rego_eval_error", evaluation_error(error))
                 continue
             answers: dict[str, Answers] = {}
             for name, answer in orjson.loads(found) if found else ():
@@ -164,6 +180,37 @@ def explained(error: RuntimeError) -> str:
     return f"{place['file']}:{place['line']}: rego_parse_error: {' '.join(place['text'].split())}"
 
 
+def evaluation_error(error: RuntimeError) -> str:
+    """The engine's message about an evaluation as OPA words it; the module of a template is called template."""
+    text = explained(error)
+    place = _EVALUATED.match(text)
+    if place is None:
+        return text
+    said = next((words for start, words in _EVALUATION_ERRORS if place[2].startswith(start)), "")
+    return f"template:{place[1]}: {said or f'eval_builtin_error: {place[2]}'}"
+
+
+def compile_error(error: RuntimeError, source: str) -> str:
+    """What OPA's compiler says of a fault that the engine finds when it evaluates; "" for one of the evaluation itself."""
+    text = str(error).partition("Stack backtrace")[0].strip()
+    place = _PLACE.search(text)
+    if place is None:
+        return ""
+    if place["text"].startswith("recursion detected"):
+        named = _NAME.match(source.splitlines()[int(place["line"]) - 1])
+        name = f"data.template.{named[0] if named else ''}"
+        return f"template:{place['line']}: rego_recursion_error: rule {name} is recursive: {name} -> {name}"
+    for pattern, words in _COMPILE_ERRORS:
+        found = pattern.search(place["text"])
+        if found:
+            line = place["line"]
+            later = _LATER.search(place["text"])
+            if words.startswith("rego_compile_error") and later:
+                line = later[1]
+            return f"{place['file']}:{line}: {words.format(*found.groups())}"
+    return ""
+
+
 def _re_match(pattern: str, value: str) -> bool:
     """Whether an expression is found in a value. One that does not parse matches nothing, as in OPA, which goes on."""
     import re2
@@ -176,10 +223,13 @@ def _re_match(pattern: str, value: str) -> bool:
         return False
 
 
-# What OPA still had for v0 and the engine has not (OPA docs, "Policy reference", deprecated functions)
+# What OPA has and the engine has not (OPA docs, "Policy reference"; some are deprecated)
 _BUILT_IN = (
     ("re_match", 2, _re_match),
     ("any", 1, lambda values: any(value is True for value in values)),
     ("all", 1, lambda values: all(value is True for value in values)),
+    ("crypto.md5", 1, lambda text: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()),
+    ("crypto.sha1", 1, lambda text: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()),
+    ("crypto.sha256", 1, lambda text: hashlib.sha256(text.encode()).hexdigest()),
     ("cast_array", 1, lambda value: list(value) if isinstance(value, list | set | tuple) else value),
 )

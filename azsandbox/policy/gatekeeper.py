@@ -15,7 +15,11 @@ from azsandbox.policy.matching import Subject, matches
 
 log = logging.getLogger(__name__)
 
-WEBHOOK, AUDIT = "validation.gatekeeper.sh", "audit.gatekeeper.sh"
+WEBHOOK, AUDIT, VAP = "validation.gatekeeper.sh", "audit.gatekeeper.sh", "vap.k8s.io"  # enforcement points
+
+
+class ReviewError(Exception):
+    """An object that cannot be judged, since a policy gives an answer that is none."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Gatekeeper:
                 log.info("constraint %s %s: %s", kind, name, answers)
                 answers = [{"msg": str(answers)}]
             action, actions = action_of(constraint), actions_at(constraint, point)
-            violations += [Violation(name, kind, action, actions, str(answer["msg"])) for answer in answers]
+            violations += [Violation(name, kind, action, actions, _message(answer)) for answer in answers]
         return sorted(violations, key=lambda violation: (violation.action, violation.message))
 
     def _about(self, subject: Subject, operation: str) -> Iterator[Object]:
@@ -97,9 +101,32 @@ class Gatekeeper:
                         yield constraint
 
 
+def _message(answer: dict[str, Any]) -> str:
+    """The text of a violation. Raises ReviewError for one that is no text."""
+    found = answer["msg"]
+    if isinstance(found, str):
+        return found
+    kinds = {bool: "bool", list: "[]interface {}", dict: "map[string]interface {}", type(None): "<nil>"}
+    kind = kinds.get(type(found), "json.Number")
+    text = f".msg accessor error: {_printed(found)} is of the type {kind}, expected string"
+    raise ReviewError(f"admission.k8s.gatekeeper.sh: Rego: extracting message binding: {text}\n\n")
+
+
+def _printed(value: Any) -> str:
+    """A value as Go prints it."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{_printed(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_printed, value))}]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "<nil>"}[value]
+    return str(value)
+
+
 def action_of(constraint: Object) -> str:
-    """What a constraint does about a violation: deny unless it says otherwise."""
-    return str((constraint.get("spec") or {}).get("enforcementAction") or "deny")
+    """What a constraint does about a violation: deny unless it says otherwise; an empty word is no action."""
+    action = (constraint.get("spec") or {}).get("enforcementAction")
+    return "deny" if action is None else str(action)
 
 
 def actions_at(constraint: Object, point: str) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def _constraint(constraint: Object) -> None:
     for field in ("labelSelector", "namespaceSelector"):
         faults = [error.text for error in label_selector(match.get(field), "spec.labelSelector")]
         if faults:
-            raise Refused(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]", 422)
+            raise Refused("invalid Constraint: " + (faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]"), 422)
     action = spec.get("enforcementAction") or ""
     if action == "scoped":
         _scoped(spec.get("scopedEnforcementActions"))

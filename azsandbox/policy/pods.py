@@ -8,9 +8,10 @@ from azsandbox.controllers.client import Object
 from azsandbox.controllers.informer import Informers
 
 SYSTEM_LABEL = "gatekeeper.sh/system"
-# What a pod does, by --operation of its container (gatekeeper, "Operations")
-_WEBHOOK = ["generate", "mutation-controller", "mutation-webhook", "webhook"]
-_AUDIT = ["audit", "generate", "mutation-status", "status"]
+GENERATE = "generate"  # makes ValidatingAdmissionPolicies
+# What a pod does that names no --operation (gatekeeper, package operations)
+_ALL = ["audit", GENERATE, "mutation-controller", "mutation-status", "mutation-webhook", "status", "webhook"]
+_OPERATION = "--operation="
 
 
 class GatekeeperPods:
@@ -41,9 +42,10 @@ class GatekeeperPods:
 
 
 def operations_of(spec: Object) -> list[str]:
-    """What a pod of this spec does, by the arguments of its container."""
+    """What a pod of this spec does, by the arguments of its container: all, if it names nothing."""
     arguments = [arg for container in spec["containers"] for arg in container.get("args") or []]
-    return list(_AUDIT if "--operation=audit" in arguments else _WEBHOOK)
+    named = {arg.removeprefix(_OPERATION) for arg in arguments if arg.startswith(_OPERATION)}
+    return sorted(named) or list(_ALL)
 
 
 def _is_own(pod: Object) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-from azsandbox.policy.engine import Module, RegoError, explained, new_engine
+from azsandbox.policy.engine import Module, RegoError, compile_error, explained, new_engine
 
 _PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"]+)", re.MULTILINE)
 _RULE = re.compile(r"^\s*violation\b", re.MULTILINE)
@@ -18,6 +19,7 @@ _MOVED = re.compile(
     r"|(?P<data>(?<![\w.])data\.lib\b)",
     re.MULTILINE,
 )
+_UNAVAILABLE = re.compile(r"\b(http\.send)\s*\(")  # what an installation switches off: --disable-opa-builtin
 _ALLOWED = re.compile(r"data\.(inventory|lib)(\.|$)")
 
 
@@ -46,6 +48,7 @@ class RegoPolicy:
             engine.add_policy("template", source)
         except RuntimeError as error:
             raise _not_ingested(f"1 error occurred: {explained(error)}") from None
+        _compile(engine, source)
 
     def modules(self, place: str) -> list[Module]:
         """Its modules, moved to packages of their own, so that many policies can stand in one engine."""
@@ -62,6 +65,26 @@ class RegoPolicy:
 
         libraries = [Module(f"{place}_{number}", moved(text)) for number, text in enumerate(self.libraries)]
         return [*libraries, Module(place, moved(self.source))]
+
+
+def _compile(engine: Any, source: str) -> None:
+    """Raises RegoError for Rego that parses and means nothing: the engine looks at that when it first evaluates."""
+    fault = ""
+    call = _UNAVAILABLE.search(_ASIDE.sub(_blank, source))
+    if call is not None:
+        fault = f"template:{source.count(chr(10), 0, call.start()) + 1}: rego_type_error: undefined function {call[1]}"
+    package = _PACKAGE.search(source)
+    try:
+        engine.set_input_json("{}")
+        engine.eval_rule_as_json(f"data.{package[1] if package else ''}.violation")
+    except RuntimeError as error:
+        fault = fault or compile_error(error, source)
+    if fault:
+        raise RegoError("ingest_error", f"Could not ingest Rego: unable to compile modules: 1 error occurred: {fault}")
+
+
+def _blank(found: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", found[0])
 
 
 def _not_ingested(text: str) -> RegoError:

@@ -101,9 +101,7 @@ class ConstraintTemplates(Controller):
             }
             for pod, operations in self.pods.operations().items()
         ]
-        status: Object = {"byPod": by_pod}
-        if not errors:
-            status["created"] = True
+        status: Object = {"byPod": by_pod, "created": not errors}
         if (template.get("status") or {}) != status:
             await self.client.patch(self.templates.path_of(template, "status"), {"status": status}, MERGE)
 

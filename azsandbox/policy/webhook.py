@@ -8,7 +8,7 @@ from typing import Any
 from azsandbox.controllers.client import KubeClient, Object
 from azsandbox.policy import own_objects
 from azsandbox.policy.exclusions import WEBHOOK as EXCLUDED
-from azsandbox.policy.gatekeeper import WEBHOOK, Gatekeeper
+from azsandbox.policy.gatekeeper import WEBHOOK, Gatekeeper, ReviewError
 from azsandbox.policy.matching import Subject
 
 ADMIT, ADMIT_LABEL = "/v1/admit", "/v1/admitlabel"
@@ -58,7 +58,11 @@ class Webhook:
         found = await self.namespaces(namespace) if namespace else None
         subject = Subject(kind["group"], kind["kind"], obj, request.get("oldObject"), found)
         review = review_of({**request, "namespace": namespace}, found)
-        violations = self.gatekeeper.judge(subject, review, WEBHOOK)
+        try:
+            violations = self.gatekeeper.judge(subject, review, WEBHOOK)
+        except ReviewError as error:
+            text = f"error reviewing resource {request.get('name') or ''}: {error}"
+            return {"allowed": False, "status": {"message": text, "code": 500}}
         # 4. Those that deny refuse it, those that warn say so.
         warnings = [v.text for v in violations if "warn" in v.actions]
         denials = [v.text for v in violations if "deny" in v.actions]

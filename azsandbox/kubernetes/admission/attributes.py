@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from azsandbox.kubernetes import errors
 from azsandbox.kubernetes.errors import StatusError
-from azsandbox.kubernetes.request import Object, User
+from azsandbox.kubernetes.request import GroupVersionKind, Object, User
 from azsandbox.kubernetes.resources import Resource
 
 CREATE, UPDATE, DELETE, CONNECT = "CREATE", "UPDATE", "DELETE", "CONNECT"
@@ -29,6 +29,13 @@ class Attributes:
     options: Object | None = None  # CreateOptions, UpdateOptions or DeleteOptions, as webhooks are told
     mutating: bool = True  # False once the object is final and only judged
     audit: dict[str, str] = field(default_factory=dict)  # audit annotations
+    form: GroupVersionKind | None = None  # what `obj` is, where that is not the resource's own kind: a Scale
+
+    @property
+    def gvk(self) -> Object:
+        """The kind of the object as a webhook is told it."""
+        form = self.form or self.resource
+        return {"group": form.group, "version": form.version, "kind": form.kind}
 
     def of(self, group: str, *kinds: str) -> bool:
         """Whether the resource is one of a group's kinds."""

@@ -36,7 +36,7 @@ def scope(attrs: Attributes, server: Reader, params: Any = None) -> Scope:
     if attrs.namespace and not attrs.of("", "Namespace"):
         namespace = server.peek("namespaces", "", attrs.namespace)
     resource = attrs.resource
-    gvk = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    gvk = attrs.gvk
     gvr = {"group": resource.group, "version": resource.version, "resource": resource.name}
     request = {
         "kind": gvk,

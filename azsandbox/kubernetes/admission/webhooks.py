@@ -122,7 +122,7 @@ class _Webhooks(Plugin):
 
 def _review(attrs: Attributes, version: str) -> Object:
     resource = attrs.resource
-    gvk = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    gvk = attrs.gvk
     gvr = {"group": resource.group, "version": resource.version, "resource": resource.name}
     user: Object = {"username": attrs.user.name, "groups": list(attrs.user.groups)}
     user |= {"uid": attrs.user.uid} if attrs.user.uid else {}

@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.kubernetes import answers, errors, negotiation, options
+from azsandbox.kubernetes.admission import UPDATE, Attributes
 from azsandbox.kubernetes.apply import read_configuration
 from azsandbox.kubernetes.apply import scale as scaling
 from azsandbox.kubernetes.registry import now
@@ -58,13 +59,30 @@ async def answer(server: ApiServer, request: Request) -> Response:
     version = (wanted.get("metadata") or {}).get("resourceVersion")
     if version and version != old["metadata"]["resourceVersion"]:
         raise errors.modified(resource.name, request.name, resource.group)
-    replicas = (wanted.get("spec") or {}).get("replicas", 0)
+    asked = {**copy.deepcopy(scale), "spec": copy.deepcopy(wanted.get("spec") or {})}
+    attrs = Attributes(
+        UPDATE,
+        resource,
+        "scale",
+        request.namespace,
+        request.name,
+        asked,
+        scale,
+        request.user,
+        request.dry_run,
+        request.warnings,
+        options.told(request, "UpdateOptions"),
+        form=SCALE,
+    )
+    await server.admission.mutate(attrs)
+    replicas = (asked.get("spec") or {}).get("replicas", 0)
     if replicas < 0 and resource.custom:
         found = [invalid(_spec_path(server, resource), replicas, "should be a non-negative integer")]
         raise errors.invalid(resource.kind, resource.group, request.name, found)
     if replicas < 0:
         text = "must be greater than or equal to 0"
         raise errors.invalid("Scale", "autoscaling", request.name, [invalid("spec.replicas", replicas, text)])
+    await server.admission.validate(attrs)
     new = copy.deepcopy(old)
     _set(new, _spec_path(server, resource), replicas)
     subresource, request.subresource = request.subresource, ""
@@ -76,7 +94,7 @@ async def answer(server: ApiServer, request: Request) -> Response:
         scaling.record_scale(
             new, old, scale, wanted, manager, path, resource.api_version, server.types.named(SCALE), now()
         )
-    stored = await writing.store_changed(server, request, resource, new, old)
+    stored = await writing.store_changed(server, request, resource, new, old, admitted=True)
     request.subresource = subresource
     return answers.respond(request, scale_of(server, resource, stored))
 

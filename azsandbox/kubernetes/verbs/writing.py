@@ -60,6 +60,7 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
         request.user,
         request.dry_run,
         request.warnings,
+        options.told(request, "CreateOptions"),
     )
     request.warnings += warnings.deduplicate_owners(obj)
     if resource.custom:
@@ -97,9 +98,12 @@ async def store_new(server: ApiServer, request: Request, resource: Resource, obj
     return obj
 
 
-async def store_changed(server: ApiServer, request: Request, resource: Resource, new: Object, old: Object) -> Object:
+async def store_changed(
+    server: ApiServer, request: Request, resource: Resource, new: Object, old: Object, *, admitted: bool = False
+) -> Object:
     """Takes a changed object through admission, strategy and validation into the store.
 
+    `admitted` says that admission has judged the change in another form: a Scale.
     Returns what is stored then; without a change that is `old`. Raises 409 when the object was written meanwhile.
     """
     metadata = new["metadata"]
@@ -114,9 +118,11 @@ async def store_changed(server: ApiServer, request: Request, resource: Resource,
         request.user,
         request.dry_run,
         request.warnings,
+        options.told(request, "UpdateOptions"),
     )
     request.warnings += warnings.deduplicate_owners(new)
-    await server.admission.mutate(attrs)
+    if not admitted:
+        await server.admission.mutate(attrs)
     escalation.check(server, request, resource, new, old)
     expected = old["metadata"]["resourceVersion"]
     strategy.prepare_update(resource, new, old, request.subresource, user=request.user)
@@ -125,7 +131,8 @@ async def store_changed(server: ApiServer, request: Request, resource: Resource,
     if found:
         raise errors.invalid(resource.kind, resource.stored_gvk.group, metadata.get("name", ""), found)
     request.warnings += warnings.of_write(resource, new, old, request.subresource)
-    await server.admission.validate(attrs)
+    if not admitted:
+        await server.admission.validate(attrs)
     if not resource.custom:
         server.types.as_stored(resource, new)
     if same(new, old):

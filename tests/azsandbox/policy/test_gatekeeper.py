@@ -90,7 +90,7 @@ async def test_a_template_that_cannot_be_used_says_so_in_its_status_and_defines_
 
     found = await until(status)
     assert found["byPod"][0]["errors"][0]["code"] == "ingest_error"
-    assert "created" not in found
+    assert found["created"] is False
     assert await client.find(KIND) is None
 
 
@@ -250,3 +250,77 @@ async def test_a_definition_that_is_deleted_is_made_again(client: KubeClient) ->
         return found is not None and found["metadata"]["uid"] != uid
 
     await until(another)
+
+
+async def said(client: KubeClient, rego: str) -> tuple[int, str]:
+    """Code and text of what a template of one rule says of a pod."""
+    await client.create(TEMPLATES, template(rego))
+    await until(lambda: client.find(KIND))
+    await constrain(client, "owner")
+    with pytest.raises(StatusError) as refused:
+        await client.create(PODS, pod("bad"))
+    return refused.value.code, refused.value.message.partition("denied the request: ")[2]
+
+
+async def test_a_message_that_is_no_text_is_an_error_of_the_review(client: KubeClient) -> None:
+    text = "error reviewing resource bad: admission.k8s.gatekeeper.sh: Rego: extracting message binding: .msg accessor error: "
+    rego = 'package odd\n\nviolation[{"msg": msg}] { msg := {"a": [1, true]} }\n'
+    kind = "map[a:[1 true]] is of the type map[string]interface {}, expected string\n\n"
+    assert await said(client, rego) == (500, text + kind)
+
+
+async def test_two_values_of_a_rule_are_told_as_opa_tells_it(client: KubeClient) -> None:
+    rego = 'package odd\n\na = 1 { true }\na = 2 { true }\n\nviolation[{"msg": "no"}] { a == 1 }\n'
+    text = "[owner] template:4: eval_conflict_error: complete rules must not produce multiple outputs"
+    assert await said(client, rego) == (403, text)
+
+
+async def test_a_policy_sees_the_options_of_a_request(client: KubeClient) -> None:
+    rego = 'package odd\n\nviolation[{"msg": msg}] { msg := sprintf("%v", [input.review.options]) }\n'
+    code, text = await said(client, rego)
+    assert code == 403
+    assert '"apiVersion": "meta.k8s.io/v1"' in text
+    assert '"kind": "CreateOptions"' in text
+
+
+async def test_an_empty_action_is_none(client: KubeClient) -> None:
+    await enforce(client, "")
+    assert await refused(client, pod("bad")) == ""
+
+
+async def test_a_scale_is_judged_as_a_scale(client: KubeClient) -> None:
+    rego = """package scale
+
+violation[{"msg": msg}] {
+  review := input.review
+  review.object.spec.replicas > 2
+  msg := sprintf("%v %v: %v to %v", [review.kind.kind, review.name, review.oldObject.spec.replicas, review.object.spec.replicas])
+}
+"""
+    await client.create(TEMPLATES, template(rego))
+    await until(lambda: client.find(KIND))
+    kinds = {"kinds": [{"apiGroups": ["autoscaling", "apps"], "kinds": ["*"]}]}
+    await constrain(client, "small", match=kinds)
+    template_of = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "web", "image": "nginx"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "a"}}, "template": template_of}
+    url = path("apps/v1", "deployments", "default")
+    await client.create(url, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": spec})
+    with pytest.raises(StatusError) as refused:
+        await client.patch(f"{url}/a/scale", {"spec": {"replicas": 3}})
+    assert refused.value.message.endswith("denied the request: [small] Scale a: 1 to 3")
+    scale = await client.patch(f"{url}/a/scale", {"spec": {"replicas": 2}})
+    assert scale["spec"]["replicas"] == 2
+    assert (await client.get(f"{url}/a"))["spec"]["replicas"] == 2
+
+
+async def test_who_would_make_policies_of_rego_says_that_it_cannot(client: KubeClient) -> None:
+    await enforce(client)
+    by_pod = (await client.get(f"{KIND}/owner"))["status"]["byPod"]
+    words = {
+        tuple(pod["operations"]): [point["message"] for point in pod.get("enforcementPointsStatus") or []]
+        for pod in by_pod
+    }
+    assert words == {
+        ("audit", "generate", "mutation-status", "status"): ["K8sNativeValidation engine is missing"],
+        ("mutation-webhook", "webhook"): [],
+    }

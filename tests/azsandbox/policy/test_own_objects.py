@@ -77,7 +77,7 @@ async def test_constraints_whose_actions_or_selectors_mean_nothing_are_refused(c
     odd = constraint()
     odd["metadata"]["name"] = "odd"
     odd["spec"]["match"]["labelSelector"] = {"matchExpressions": [{"key": "a", "operator": "Like"}]}
-    text = 'spec.labelSelector.matchExpressions[0].operator: Invalid value: "Like": not a valid selector operator'
+    text = 'invalid Constraint: spec.labelSelector.matchExpressions[0].operator: Invalid value: "Like": not a valid selector operator'
     assert await refusal(client, KIND, odd) == (422, DENIED + text)
     odd["spec"]["match"] = {"namespaces": ["a*b"]}
     code, message = await refusal(client, KIND, odd)

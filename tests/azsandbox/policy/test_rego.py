@@ -163,3 +163,30 @@ def test_rego_that_does_not_parse_says_where() -> None:
 def test_a_library_stands_below_lib() -> None:
     with pytest.raises(RegoError, match=r"invalid lib prefix: path data\.exempt not found in lib prefixes"):
         RegoPolicy("images", IMAGES, [EXEMPT.replace("package lib.exempt", "package exempt")])
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("x == 1", "template:4: rego_unsafe_var_error: var x is unsafe"),
+        ("nothing(1)", "template:4: rego_type_error: undefined function nothing"),
+        ('http.send({"url": "x"})', "template:4: rego_type_error: undefined function http.send"),
+        ('msg := "a"', "template:5: rego_compile_error: var msg assigned above"),
+        (
+            'violation[{"msg": "no"}]',
+            "template:3: rego_recursion_error: rule data.template.violation is recursive: "
+            "data.template.violation -> data.template.violation",
+        ),
+    ],
+)
+def test_rego_that_parses_and_means_nothing_is_refused(body: str, text: str) -> None:
+    with pytest.raises(RegoError) as refused:
+        RegoPolicy("odd", f'package odd\n\nviolation[{{"msg": msg}}] {{\n  {body}\n  msg := "no"\n}}\n')
+    assert refused.value.code == "ingest_error"
+    assert str(refused.value) == f"Could not ingest Rego: unable to compile modules: 1 error occurred: {text}"
+
+
+def test_hashes_are_known() -> None:
+    rego = 'package hashes\n\nviolation[{"msg": msg}] { msg := concat(" ", [crypto.md5("a"), crypto.sha256("a")]) }\n'
+    (found,) = violations(RegoPolicy("hashes", rego), pod("a"), {})
+    assert found["msg"].startswith("0cc175b9c0f1b6a831c399e269772661 ca978112ca1bbdcafac231b39a23dc4d")
