@@ -13,14 +13,14 @@ _RULE = re.compile(r"^\s*violation\b", re.MULTILINE)
 _INVENTORY = re.compile(r"\bdata\.inventory\b")
 _ASIDE = re.compile(r'#[^\n]*|"(?:[^"\\\n]|\\.)*"|`[^`]*`')  # comments and texts
 _IMPORT = re.compile(r"^\s*import\s+([\w.]+)(?:\s+as\s+\w+)?", re.MULTILINE)
-_DATA = re.compile(r"(?<![\w.])data(?:\.\w+)*")
+_DATA = re.compile(r"(?<![\w.])data(?:\.\w+|\[\w+\])*")
 _MOVED = re.compile(
     rf"{_ASIDE.pattern}|(?P<library>^\s*package\s+lib\b)|(?P<package>^\s*package\s+[^\s;#]+)"
     r"|(?P<data>(?<![\w.])data\.lib\b)",
     re.MULTILINE,
 )
 _UNAVAILABLE = re.compile(r"\b(http\.send)\s*\(")  # what an installation switches off: --disable-opa-builtin
-_ALLOWED = re.compile(r"data\.(inventory|lib)(\.|$)")
+_ALLOWED = re.compile(r"data\.(inventory|lib)(\.|\[|$)")
 
 
 class RegoPolicy:
@@ -97,10 +97,10 @@ def _check_references(source: str, module: str) -> None:
     for name in _IMPORT.findall(code):
         if name == "input" or name.startswith("input."):
             raise _not_ingested(f'invalid import: cannot import input: "{name}"')
-        if name.partition(".")[0] not in ("future", "rego") and not name.startswith("data.lib"):
+        if name.partition(".")[0] != "future" and not name.startswith("data.lib"):
             raise _not_ingested(f'invalid import: bad import: "{name}"')
     foreign = [name for name in _DATA.findall(_IMPORT.sub("", code)) if not _ALLOWED.match(name)]
     if foreign:
         texts = "".join(f"disallowed ref {name}\n" for name in foreign)
-        text = f"invalid data references: check refs failed on module {module}: errors ({len(foreign)}):\n{texts}"
+        text = f"invalid data references: check refs failed on module {{{module}}}: errors ({len(foreign)}):\n{texts}"
         raise _not_ingested(text)

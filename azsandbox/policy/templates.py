@@ -15,6 +15,7 @@ from azsandbox.policy.pods import GatekeeperPods
 from azsandbox.policy.rego import RegoPolicy
 
 API, RESOURCE = "templates.gatekeeper.sh/v1", "constrainttemplates"
+CEL = "K8sNativeValidation"  # Gatekeeper's word for the engine
 DEFINITIONS = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
 
 
@@ -119,11 +120,14 @@ def compiled(template: Object) -> RegoPolicy:
         if code.get("engine") == "Rego":
             source = code.get("source") or {}
             return RegoPolicy(name, source.get("rego", ""), source.get("libs") or (), v1=source.get("version") == "v1")
-    engines = ", ".join(str(code.get("engine")) for code in target.get("code") or []) or "none"
-    raise RegoError(
-        "ingest_error",
-        f"Could not ingest Rego: NotSupportedInSandbox: templates are judged by Rego; this one has {engines}",
-    )
+    if any(code.get("engine") == CEL for code in target.get("code") or []):
+        text = f"NotSupportedInSandbox: templates are judged by Rego; this one has {CEL}"
+    else:
+        text = (
+            "no language driver is installed that handles this constraint template: "
+            f'available drivers: map[{CEL}:1 Rego:2], wanted ""'
+        )
+    raise RegoError("ingest_error", f"Could not ingest Rego: {text}")
 
 
 __all__ = ["API", "GROUP", "RESOURCE", "VERSION", "ConstraintTemplates", "compiled"]

@@ -137,7 +137,7 @@ TEMPLATE = "Could not ingest Rego: invalid ConstraintTemplate: "
         ("package a\n\ndeny[x] { x := 1 }", "invalid rego: invalid module: missing required rules: [violation]"),
         (
             'package a\n\nviolation[{"msg": m}] { m := data.other.x } # data.this is none',
-            "invalid data references: check refs failed on module template: errors (1):\ndisallowed ref data.other.x\n",
+            "invalid data references: check refs failed on module {template}: errors (1):\ndisallowed ref data.other.x\n",
         ),
         (
             'package a\n\nimport data.other\n\nviolation[{"msg": m}] { m := other.x }',
@@ -146,6 +146,14 @@ TEMPLATE = "Could not ingest Rego: invalid ConstraintTemplate: "
         (
             'package a\n\nimport input.review\n\nviolation[{"msg": m}] { m := review.x }',
             'invalid import: cannot import input: "input.review"',
+        ),
+        (
+            'package a\n\nimport rego.v1\n\nviolation contains {"msg": "no"} if { true }',
+            'invalid import: bad import: "rego.v1"',
+        ),
+        (
+            'package a\n\nviolation[{"msg": m}] { m := data.secrets[_]; data.inventory[_] }',
+            "invalid data references: check refs failed on module {template}: errors (1):\ndisallowed ref data.secrets[_]\n",
         ),
     ],
 )
