@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="make the lab stand as after a lesson; what exists is left alone")
     up.add_argument(
-        "lesson", nargs="?", default="", help="11, 12, 13, 21, 22, 23 or 31; none: connect to the target only"
+        "lesson", nargs="?", default="", help="11, 12, 13, 21, 22, 23, 24, 31 or 41; none: connect to the target only"
     )
     up.set_defaults(run=_up)
 

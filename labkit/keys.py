@@ -78,6 +78,7 @@ KEYS: dict[str, Key] = {
             "aci_subnet": name("subnet"),
             "workspace": name("workspace"),
             "registry": name("registry"),
+            "vault": name("vault"),
             "repository": name("repository"),
         },
         decorated=True,

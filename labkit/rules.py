@@ -35,6 +35,10 @@ NAME_RULES: dict[str, tuple[str, str]] = {
         "4 to 63 letters, digits and hyphens, a letter or digit at both ends",
     ),
     "registry": (r"[A-Za-z0-9]{5,50}", "5 to 50 letters and digits"),
+    "vault": (
+        r"(?!.*--)[A-Za-z][-A-Za-z0-9]{1,22}[A-Za-z0-9]",
+        "3 to 24 letters, digits and single hyphens, a letter first",
+    ),
     "repository": (r"[-\w.]{1,100}", "1 to 100 letters, digits, hyphens, underscores and points"),
     "branch": (r"[A-Za-z0-9]([-\w./]{0,98}\w)?", "1 to 100 letters, digits, hyphens, underscores, points and slashes"),
     "node pool": (r"[a-z][a-z0-9]{0,11}", "1 to 12 lower-case letters and digits, a letter first"),

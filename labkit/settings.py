@@ -93,6 +93,8 @@ class Settings:
     aci_subnet: str
     workspace: str
     registry: str
+    vault: str
+    """Name of the key vault, which no other vault in the world may have."""
     repository: str
     vnet_cidr: str
     cluster_subnet_cidr: str

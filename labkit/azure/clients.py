@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from azure.mgmt.authorization import AuthorizationManagementClient
     from azure.mgmt.containerregistry import ContainerRegistryManagementClient
     from azure.mgmt.containerservice import ContainerServiceClient
+    from azure.mgmt.keyvault import KeyVaultManagementClient
     from azure.mgmt.kubernetesconfiguration.extensions import KubernetesConfigurationExtensionsMgmtClient
     from azure.mgmt.kubernetesconfiguration.fluxconfigurations import (
         KubernetesConfigurationFluxConfigurationsMgmtClient,
     )
     from azure.mgmt.loganalytics import LogAnalyticsManagementClient
     from azure.mgmt.monitor import MonitorManagementClient
+    from azure.mgmt.msi import ManagedServiceIdentityClient
     from azure.mgmt.network import NetworkManagementClient
     from azure.mgmt.resource.policy import PolicyClient
     from azure.mgmt.resource.resources import ResourceManagementClient
@@ -138,6 +140,20 @@ class Clients:
         from azure.mgmt.authorization import AuthorizationManagementClient
 
         return AuthorizationManagementClient(self.credential, self.subscription_id)
+
+    @cached_property
+    def vaults(self) -> KeyVaultManagementClient:
+        """Key vaults, but not what they hold."""
+        from azure.mgmt.keyvault import KeyVaultManagementClient
+
+        return KeyVaultManagementClient(self.credential, self.subscription_id)
+
+    @cached_property
+    def identities(self) -> ManagedServiceIdentityClient:
+        """User-assigned identities, and their federated credentials."""
+        from azure.mgmt.msi import ManagedServiceIdentityClient
+
+        return ManagedServiceIdentityClient(self.credential, self.subscription_id)
 
     @cached_property
     def policies(self) -> PolicyClient:

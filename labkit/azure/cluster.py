@@ -136,6 +136,14 @@ def _claims(clients: Clients) -> dict[str, Any]:
     return token_claims(clients.credential.get_token(ARM_SCOPE).token)
 
 
+def kind_of_principal(clients: Clients) -> str:
+    """What a role assignment calls whoever is signed in.
+
+    Applications say so in the claim idtyp, people have none (Entra ID, "Access token claims reference").
+    """
+    return "ServicePrincipal" if _claims(clients).get("idtyp") == "app" else "User"
+
+
 def scope(subscription_id: str, settings: Settings) -> str:
     """Resource id of the cluster."""
     return (
@@ -160,10 +168,8 @@ def administer(clients: Clients, settings: Settings) -> None:
     where = scope(clients.subscription_id, settings)
     name = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{where}/{CLUSTER_ADMIN}/{clients.object_id}".lower()))
     role = f"/subscriptions/{clients.subscription_id}/providers/Microsoft.Authorization/roleDefinitions/{CLUSTER_ADMIN}"
-    # Applications say so in the claim idtyp, people have none (Entra ID, "Access token claims reference").
-    kind = "ServicePrincipal" if _claims(clients).get("idtyp") == "app" else "User"
     parameters = RoleAssignmentCreateParameters(
-        role_definition_id=role, principal_id=clients.object_id, principal_type=kind
+        role_definition_id=role, principal_id=clients.object_id, principal_type=kind_of_principal(clients)
     )
     try:
         clients.authorization.role_assignments.create(where, name, parameters)

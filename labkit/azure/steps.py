@@ -11,11 +11,13 @@ from labkit.azure import (
     cluster,
     defender,
     gitops,
+    key_vault,
     network,
     node_pools,
     policy,
     registry,
     resource_group,
+    workload_identity,
     workspace,
 )
 from labkit.azure.clients import Clients
@@ -59,6 +61,8 @@ STEPS = (
     Step("23", "Defender for Containers", defender, aside=True),
     Step("24", "policy add-on, and three policies", policy, aside=True),
     Step("31", "Flux, and the repository that it follows", gitops),
+    Step("41", "key vault", key_vault),
+    Step("41", "workload identity, and pods that use it", workload_identity),
 )
 LESSONS = tuple(dict.fromkeys(step.lesson for step in STEPS))
 

@@ -181,6 +181,17 @@ class _Reading:
     def assignments(self) -> list[dict[str, Any]]:
         return self._list("/providers/Microsoft.Authorization/roleAssignments", "roleAssignments")
 
+    def vaults(self) -> list[dict[str, Any]]:
+        """Key vaults that are in use, and those that were deleted and not purged; each says which by `deleted`."""
+        provider = "/providers/Microsoft.KeyVault"
+        try:
+            used, deleted = (self._list(f"{provider}/{kind}", "vaults") for kind in ("vaults", "deletedVaults"))
+        except ReadError as error:
+            if error.code == "MissingSubscriptionRegistration":
+                return []
+            raise
+        return [{**item, "deleted": False} for item in used] + [{**item, "deleted": True} for item in deleted]
+
     def contexts(self) -> list[str]:
         """Names of the contexts, clusters and users that the lab's kubeconfig holds."""
         from labkit import kubeconfig
@@ -211,6 +222,7 @@ READERS: Mapping[str, Callable[[_Reading], Any]] = {
         "workspace",
         "groups",
         "assignments",
+        "vaults",
         "contexts",
     )
 }
@@ -394,6 +406,30 @@ def no_assignments(evidence: Evidence) -> Finding:
     if left:
         return failed(left, "no role assignment", "a cluster of the same name made later would inherit its rights")
     return passed("none", "no role assignment")
+
+
+@_judges("clean.vaults", "vaults")
+def no_vaults(evidence: Evidence) -> Finding:
+    """No key vault of the lab is in use; one that was deleted is left only while purge protection keeps it."""
+    settings = evidence.settings
+    group, expected = (
+        f"/resourcegroups/{settings.resource_group}/".lower(),
+        "no vault, or a deleted one that is protected",
+    )
+    protected = []
+    for item in evidence.read("vaults"):
+        name, properties = str(item["name"]), item.get("properties") or {}
+        where = str(properties.get("vaultId") if item["deleted"] else item.get("id")).lower()
+        if not same(name, settings.vault) and group not in where:
+            continue
+        if not item["deleted"]:
+            return failed(f"{name} is in use", expected, "what it holds can still be read by whoever has a role", where)
+        until = str(properties.get("scheduledPurgeDate"))
+        if not properties.get("purgeProtectionEnabled"):
+            reason = "it can be recovered, with all that it held, and its name is taken"
+            return failed(f"{name} was deleted, and not purged", expected, reason, where)
+        protected.append(f"{name} was deleted, and is gone on {until}")
+    return passed(protected or "none", expected)
 
 
 @_judges("clean.kubeconfig", "contexts")

@@ -17,10 +17,12 @@ from labkit.azure import (
     cluster,
     defender,
     gitops,
+    key_vault,
     network,
     node_pools,
     resource_group,
     steps,
+    workload_identity,
     workspace,
 )
 from labkit.azure.clients import Clients, settled, state
@@ -373,3 +375,60 @@ def test_looking_for_what_is_there_imports_no_large_client() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout == "[True, True, True, False, True] []\n"
+
+
+def test_a_vault_is_closed_protected_and_decided_by_roles_and_a_deleted_one_is_recovered() -> None:
+    made = key_vault.body(SUBSCRIPTION, "t", Settings()).as_dict()["properties"]
+    assert (made["enableRbacAuthorization"], made["enablePurgeProtection"], made["softDeleteRetentionInDays"]) == (
+        True,
+        True,
+        7,
+    )
+    subnet = "/virtualNetworks/vnet-aks-baseline/subnets/snet-aks-baseline"
+    assert made["networkAcls"]["defaultAction"] == "Deny" and made["networkAcls"]["ipRules"] == []
+    assert [rule["id"].endswith(subnet) for rule in made["networkAcls"]["virtualNetworkRules"]] == [True]
+    assert "createMode" not in made
+    assert (
+        key_vault.body(SUBSCRIPTION, "t", Settings(), recover=True).as_dict()["properties"]["createMode"] == "recover"
+    )
+
+
+def test_the_address_that_a_vault_refused_is_let_in_once() -> None:
+    from azure.mgmt.keyvault import models
+
+    acls, changes = key_vault.rules("/subnet", ("10.0.0.1/32",)), []
+    vault = models.Vault(properties=models.VaultProperties(tenant_id="t", sku=None, network_acls=acls))  # type: ignore[arg-type]
+    vaults = SimpleNamespace(get=lambda *_: vault, update=lambda _group, _name, change: changes.append(change))
+    clients: Any = SimpleNamespace(subscription_id=SUBSCRIPTION, vaults=SimpleNamespace(vaults=vaults))
+    said = "Client address is not authorized and caller is not a trusted service.\r\nClient address: {}\r\nCaller: a"
+    for text in (said.format("10.0.0.1"), "Caller is not authorized to perform action on resource."):
+        key_vault.let_in(clients, Settings(), text)
+    assert changes == []
+    key_vault.let_in(clients, Settings(), said.format("20.1.2.3"))
+    allowed = changes[0].as_dict()["properties"]["networkAcls"]["ipRules"]
+    assert [rule["value"] for rule in allowed] == ["10.0.0.1/32", "20.1.2.3"]
+
+
+@pytest.mark.parametrize("lacking", ["", "oidcIssuerProfile", "securityProfile", "addonProfiles", "rotation"])
+def test_a_cluster_has_all_of_workload_identity_or_is_switched_on(lacking: str) -> None:
+    rotates = "false" if lacking == "rotation" else "true"
+    properties = {
+        "oidcIssuerProfile": {"enabled": True},
+        "securityProfile": {"workloadIdentity": {"enabled": True}},
+        "addonProfiles": {
+            "AzureKeyvaultSecretsProvider": {"enabled": True, "config": {"enableSecretRotation": rotates}}
+        },
+    }
+    properties.pop(lacking, None)
+    assert workload_identity.is_on({"properties": properties}) is (lacking == "")
+
+
+def test_what_runs_names_identity_tenant_and_vault() -> None:
+    import yaml
+
+    found = {item["kind"]: item for item in yaml.safe_load_all(workload_identity.manifest("c-1", "t-1", Settings()))}
+    account, provider = found["ServiceAccount"], found["SecretProviderClass"]["spec"]["parameters"]
+    assert account["metadata"]["annotations"] == {"azure.workload.identity/client-id": "c-1"}
+    assert (provider["clientID"], provider["tenantId"], provider["keyvaultName"]) == ("c-1", "t-1", "kv-aks-baseline")
+    place = (account["metadata"]["namespace"], account["metadata"]["name"])
+    assert workload_identity.SUBJECT == "system:serviceaccount:{}:{}".format(*place)

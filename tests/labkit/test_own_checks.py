@@ -40,6 +40,7 @@ SOUND: dict[str, Any] = {
     "workspace": {"name": "log-aks-baseline", "properties": {"retentionInDays": 30}},
     "groups": [{"name": "NetworkWatcherRG", "tags": {}}],
     "assignments": [{"name": "a", "properties": {"scope": f"/subscriptions/{SUBSCRIPTION}"}}],
+    "vaults": [{"name": "kv-of-others", "id": "/subscriptions/s/resourceGroups/rg-work/x", "deleted": False}],
     "contexts": ["work"],
 }
 FAULTS: dict[str, dict[str, Any]] = {
@@ -61,6 +62,7 @@ FAULTS: dict[str, dict[str, Any]] = {
             {"name": "a", "properties": {"scope": f"/subscriptions/{SUBSCRIPTION}/resourcegroups/RG-aks-baseline"}}
         ]
     },
+    "clean.vaults": {"vaults": [{"name": "kv-aks-baseline", "id": "/v", "deleted": False}]},
     "clean.kubeconfig": {"contexts": ["aks-baseline"]},
 }
 IDS = list(own.checks())
@@ -102,6 +104,20 @@ def test_a_group_whose_name_only_begins_alike_is_no_leftover() -> None:
     scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-aks-baseline-2"
     other = [{"name": "a", "properties": {"scope": scope}}]
     assert judged("clean.role-assignments", {**SOUND, "assignments": other}) is Status.PASS
+
+
+@pytest.mark.parametrize(("protected", "expected"), [(True, Status.PASS), (None, Status.FAIL)])
+def test_a_deleted_vault_may_stay_only_while_it_is_protected(protected: bool | None, expected: Status) -> None:
+    properties = {"scheduledPurgeDate": "2026-12-02T00:00:00Z", "purgeProtectionEnabled": protected}
+    deleted = [{"name": "kv-aks-baseline", "properties": {"vaultId": "/v", **properties}, "deleted": True}]
+    assert judged("clean.vaults", {**SOUND, "vaults": deleted}) is expected
+
+
+def test_a_vault_of_any_name_in_the_labs_group_is_a_leftover() -> None:
+    there = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/RG-aks-baseline/providers/Microsoft.KeyVault/vaults/other"
+    assert (
+        judged("clean.vaults", {**SOUND, "vaults": [{"name": "other", "id": there, "deleted": False}]}) is Status.FAIL
+    )
 
 
 def test_parts_and_ids_select() -> None:

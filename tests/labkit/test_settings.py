@@ -52,6 +52,8 @@ def test_the_template_holds_every_key_and_no_other() -> None:
         ("names", "cluster", "-begins", "a cluster name"),
         ("names", "cluster", "a" * 64, "a cluster name"),
         ("names", "registry", "with-hyphen", "a registry name"),
+        ("names", "vault", "two--hyphens", "a vault name"),
+        ("names", "vault", "v" * 25, "a vault name"),
         ("network", "vnet_cidr", "10.10.0.1/16", "an IPv4 range"),
         ("network", "cluster_subnet_cidr", "10.11.0.0/22", "inside network.vnet_cidr"),
         ("network", "aci_subnet_cidr", "10.10.2.0/23", "apart from network.cluster_subnet_cidr"),
