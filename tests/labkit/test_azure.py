@@ -431,4 +431,4 @@ def test_what_runs_names_identity_tenant_and_vault() -> None:
     assert account["metadata"]["annotations"] == {"azure.workload.identity/client-id": "c-1"}
     assert (provider["clientID"], provider["tenantId"], provider["keyvaultName"]) == ("c-1", "t-1", "kv-aks-baseline")
     place = (account["metadata"]["namespace"], account["metadata"]["name"])
-    assert workload_identity.SUBJECT == "system:serviceaccount:{}:{}".format(*place)
+    assert "system:serviceaccount:{}:{}".format(*place) == workload_identity.SUBJECT
