@@ -175,7 +175,8 @@ def state(resource: Any) -> str:
     if isinstance(resource, dict):
         return str((resource.get("properties") or {}).get("provisioningState") or SUCCEEDED)
     found = getattr(resource, "properties", None) or resource
-    return str(getattr(found, "provisioning_state", None) or SUCCEEDED)
+    told = getattr(found, "provisioning_state", None) or SUCCEEDED
+    return str(getattr(told, "value", told))  # newer SDKs tell it as an enumeration
 
 
 def settled(wait: Any, title: str, read: Any, *arguments: str) -> Any:

@@ -244,6 +244,14 @@ def test_an_operation_that_is_under_way_is_waited_for() -> None:
     assert settled(wait, "none", Answers(None).get, "user1") is None and state(None) == ""
 
 
+def test_a_state_that_an_sdk_gives_as_an_enumeration_is_its_word() -> None:
+    """Of Flux's extension: it was installed again by every `labkit up`, since its state never read Succeeded."""
+    from azure.mgmt.kubernetesconfiguration.extensions.models import Extension
+
+    found = Extension({"properties": {"provisioningState": "Succeeded"}})
+    assert state(found) == "Succeeded"
+
+
 class Module:
     """A step that notes what is asked of it."""
 
