@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -18,13 +18,15 @@ from azsandbox.aks import control_plane, facts, machines, node_resource_group
 from azsandbox.aks.converge import made
 from azsandbox.aks.drain import DrainTimeout, drain, to_evict
 from azsandbox.aks.nodes import NODES, Nodes, names
-from azsandbox.aks.room import Room
 from azsandbox.arm.resources import Stored
 from azsandbox.controllers.client import KubeClient, path
 from azsandbox.controllers.events import EventRecorder
 from azsandbox.controllers.informer import Informers, controller_of
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.selectors import from_object
+
+if TYPE_CHECKING:
+    from azsandbox.aks.room import Room
 
 Document = dict[str, Any]
 CLUSTERS = "Microsoft.ContainerService/managedClusters"
@@ -130,6 +132,8 @@ class Autoscaler:
         if seen == self._looked:
             return
         self._looked = None
+        from azsandbox.aks.room import Room  # the scheduler's filters: a twentieth of the sandbox's start
+
         client = client.named("cluster-autoscaler")
         self.events = self.events or EventRecorder(client, "cluster-autoscaler")
         pods = followed.pods.list()
