@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
-import resource
 import signal
 import socket
 import sqlite3
@@ -45,6 +45,15 @@ def arm(sandbox: Sandbox, method: str, path: str, body: object = None) -> tuple[
         return error.code, json.loads(error.read() or b"{}")
 
 
+def processor_seconds(pid: int) -> float:
+    """Seconds that processors have worked for a process so far; endless where the system has no /proc (proc(5): stat)."""
+    file = Path(f"/proc/{pid}/stat")
+    if not file.exists():
+        return math.inf
+    fields = file.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_the_first_answer_comes_within_a_second(tmp_path: Path) -> None:
     """From the start of the interpreter, on a new home: keys and certificates are made, too.
 
@@ -52,7 +61,6 @@ def test_the_first_answer_comes_within_a_second(tmp_path: Path) -> None:
     """
     best = 9.0
     for attempt in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         home = tmp_path / str(attempt)
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -70,12 +78,10 @@ def test_the_first_answer_comes_within_a_second(tmp_path: Path) -> None:
             ):
                 secure.sendall(b"GET /subscriptions?api-version=2022-12-01 HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert secure.recv(100).startswith(b"HTTP/1.1 401")
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.perf_counter() - started, processor_seconds(process.pid))
         finally:
             process.terminate()
             process.wait(10)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        best = min(best, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
         if best < 1:
             break
     assert best < 1, f"the first ARM answer took {best:.2f} s"
