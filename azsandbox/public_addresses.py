@@ -15,6 +15,7 @@ from typing import Any
 from azsandbox.cluster import Cluster
 from azsandbox.dispatch import App, Receive, Scope, Send, header
 from azsandbox.kubernetes.request import MASTER, Request
+from azsandbox.request_bodies import read_whole
 
 LARGEST = 25 * 1024 * 1024  # bytes of a body: GitHub's payloads are no larger
 _PORTS = {"http": 80, "https": 443}
@@ -44,15 +45,11 @@ def _balancer(cluster: Cluster, service: dict[str, Any]) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > LARGEST:
-                await _send(send, 413, b"the body is larger than 25 MiB\n", {"content-type": "text/plain"})
-                return
+        try:
+            body = await read_whole(receive, LARGEST, ValueError("the body is larger than 25 MiB\n"))
+        except ValueError as error:
+            await _send(send, 413, str(error).encode(), {"content-type": "text/plain"})
+            return
         metadata = service["metadata"]
         place = f"/api/v1/namespaces/{metadata['namespace']}/services/{metadata['name']}:{_port(scope)}/proxy"
         path = urllib.parse.quote(scope["path"], safe="/!$&'()*+,;=:@~-._")

@@ -20,6 +20,7 @@ from azsandbox.arm import errors, ids, polling, routing
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.errors import ArmError
 from azsandbox.arm.facts import VERSION
+from azsandbox.request_bodies import read_whole
 from azsandbox.store import CannotWrite
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class Pipeline:
         request_id = str(uuid.uuid4())
         extra: dict[str, str] = {}
         try:
-            body = await _read(receive)
+            text = "The request content size exceeds the maximum of 4 MB."
+            too_large = errors.gateway(413, "RequestContentTooLarge", text)
+            body = await read_whole(receive, BODY_LIMIT, too_large)
             answer = await self.handle(scope, headers, body, request_id, extra)
         except ArmError as error:
             answer = Answer(error.status, error.body, dict(error.headers))
@@ -187,22 +190,6 @@ def parse_body(body: bytes) -> Any:
 def _query(raw: bytes) -> dict[str, str]:
     pairs = urllib.parse.parse_qsl(raw.decode("latin-1"), keep_blank_values=True)
     return {name.lower(): value for name, value in pairs}
-
-
-async def _read(receive: Receive) -> bytes:
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            raise errors.gateway(413, "RequestContentTooLarge", "The request content size exceeds the maximum of 4 MB.")
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            break
-    return b"".join(chunks)
 
 
 async def _send(send: Send, method: str, answer: Answer) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from azsandbox.dispatch import Receive, Scope, Send
+from azsandbox.request_bodies import read_whole
 
 _BODY_LIMIT = 4 * 1024 * 1024
 
@@ -55,14 +56,7 @@ class Answer:
 
 async def read(scope: Scope, receive: Receive) -> Request:
     """Reads a request. Raises ValueError when the body is larger than 4 MiB."""
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > _BODY_LIMIT:
-            raise ValueError("the request body is larger than 4 MiB")
+    body = await read_whole(receive, _BODY_LIMIT, ValueError("the request body is larger than 4 MiB"))
     headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
     query = _single(scope.get("query_string", b"").decode("latin-1"))
     path = unquote(scope["path"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
+from azsandbox import json_bodies
 from azsandbox.arm.facts import read
 from azsandbox.dispatch import Receive, Scope, Send, host_name
 from azsandbox.keyvault import access, errors
@@ -19,6 +20,7 @@ from azsandbox.keyvault.access import Operation, Origin
 from azsandbox.keyvault.errors import VaultError
 from azsandbox.keyvault.secrets import Secret, Version, check_name
 from azsandbox.keyvault.vaults import Vault, Vaults
+from azsandbox.request_bodies import read_whole
 
 log = logging.getLogger("azsandbox.keyvault")
 
@@ -46,7 +48,7 @@ class Call:
     def body(self) -> dict[str, Any]:
         """The JSON of the body. Raises VaultError."""
         try:
-            found = json.loads(self.raw or b"{}")
+            found = json_bodies.parse(self.raw or b"{}")
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -71,7 +73,7 @@ class DataPlane:
         vault = self.vaults.at(host_name(headers.get("host", "")))
         extra: dict[str, str] = {}
         try:
-            raw = await _read(receive)
+            raw = await read_whole(receive, BODY_LIMIT, errors.too_large())
             path = unquote((scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0])
             query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
             token = headers.get("authorization", "")
@@ -235,6 +237,8 @@ def _changes(body: dict[str, Any]) -> dict[str, Any]:
             raise errors.bad_parameter(f"A secret can have at most {most} tags.")
         out["tags"] = {str(key): str(value) for key, value in tags.items()}
     attributes = body.get("attributes") or {}
+    if not isinstance(attributes, dict):
+        raise errors.bad_parameter("The parameter attributes is not a JSON object.")
     for key in CHANGEABLE:
         if attributes.get(key) is None:
             continue
@@ -246,14 +250,14 @@ def _changes(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list(call: Call, name: str, version: str) -> Found:
-    items = [_item(call, secret, secret.current, versioned=False) for secret in call.vault.secrets.all()]
+    items = [_described(call, secret, secret.current, versioned=False) for secret in call.vault.secrets.all()]
     return 200, _page(call, items)
 
 
 def _versions(call: Call, name: str, version: str) -> Found:
     secret = call.vault.secrets.find(name)
     found = secret.versions if secret and secret.deleted is None else []
-    return 200, _page(call, [_item(call, secret, v) for v in reversed(found) if secret])
+    return 200, _page(call, [_described(call, secret, v) for v in reversed(found) if secret])
 
 
 def _delete(call: Call, name: str, version: str) -> Found:
@@ -321,10 +325,6 @@ def _described(call: Call, secret: Secret, version: Version, *, versioned: bool 
     return out
 
 
-def _item(call: Call, secret: Secret, version: Version, *, versioned: bool = True) -> dict[str, Any]:
-    return _described(call, secret, version, versioned=versioned)
-
-
 def _deleted(call: Call, secret: Secret, *, versioned: bool = True) -> dict[str, Any]:
     return {
         "recoveryId": f"{call.base_url}/deletedsecrets/{secret.name}",
@@ -355,18 +355,3 @@ def _page(call: Call, items: list[dict[str, Any]]) -> dict[str, Any]:
         }
         following = f"{call.base_url}{call.path}?{urlencode(query, safe='$')}"
     return {"value": items[start:end], "nextLink": following}
-
-
-async def _read(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_LIMIT:
-            raise VaultError(413, "RequestEntityTooLarge", "The request body is too large.")
-        more = message.get("more_body", False)
-    return b"".join(parts)

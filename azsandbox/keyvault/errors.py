@@ -34,6 +34,11 @@ def unauthorized(tenant: str, message: str) -> VaultError:
     return VaultError(401, "Unauthorized", message, headers={"WWW-Authenticate": challenge})
 
 
+def too_large() -> VaultError:
+    """413 of a body that is larger than any secret."""
+    return VaultError(413, "RequestEntityTooLarge", "The request body is too large.")
+
+
 def bad_parameter(message: str) -> VaultError:
     return VaultError(400, "BadParameter", message)
 

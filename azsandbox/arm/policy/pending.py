@@ -80,10 +80,10 @@ def _begin(arm: Arm, tasks: dict[str, asyncio.Task[None]], key: str, value: byte
 
 
 async def _look(arm: Arm, key: str, row: Document) -> None:
-    from azsandbox.arm.templates import requests
+    from azsandbox.arm import inner_requests
 
     clock = arm.services.clock
-    await requests.ended(arm, row["resource"])  # a request has succeeded when its operation has
+    await inner_requests.ended(arm, row["resource"])  # a request has succeeded when its operation has
     passed = (clock.now() - operations.when(row["since"])).total_seconds() / clock.scaled(1)
     await clock.sleep(max(0.0, seconds(row["delay"]) - passed))
     try:

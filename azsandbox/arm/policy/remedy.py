@@ -18,8 +18,8 @@ from azsandbox.arm.policy.in_force import Policy
 from azsandbox.arm.resources import Document, without
 
 if TYPE_CHECKING:
+    from azsandbox.arm.inner_requests import Acting
     from azsandbox.arm.provider import Arm
-    from azsandbox.arm.templates.requests import Acting
 
 VERSION = "2021-04-01"  # of the api that the deployments of policies go by
 EFFECTS = ("deployifnotexists", "modify")
@@ -27,7 +27,7 @@ EFFECTS = ("deployifnotexists", "modify")
 
 def identity(arm: Arm, assignment: Document) -> Acting:
     """The managed identity of an assignment. Raises ArmError where it has none."""
-    from azsandbox.arm.templates.requests import Acting
+    from azsandbox.arm.inner_requests import Acting
 
     held = assignment.get("identity") or {}
     users = list((held.get("userAssignedIdentities") or {}).values())
@@ -69,14 +69,14 @@ def deployment(arm: Arm, policy: Policy, resource: Document) -> tuple[str, Docum
 
 async def deploy(arm: Arm, policy: Policy, resource: Document) -> str:
     """Deploys for a resource; gives the id of the deployment. Raises ArmError where it fails."""
-    from azsandbox.arm.templates import requests
+    from azsandbox.arm import inner_requests
 
     id_, body = deployment(arm, policy, resource)
     acting = identity(arm, policy.assignment)
-    await requests.ended(arm, id_)  # one that is in progress is not disturbed
-    await requests.send(arm, acting, "POST", f"{id_}/validate", VERSION, body)
-    await requests.send(arm, acting, "PUT", id_, VERSION, body)
-    await requests.ended(arm, id_)
+    await inner_requests.ended(arm, id_)  # one that is in progress is not disturbed
+    await inner_requests.send(arm, acting, "POST", f"{id_}/validate", VERSION, body)
+    await inner_requests.send(arm, acting, "PUT", id_, VERSION, body)
+    await inner_requests.ended(arm, id_)
     stored = arm.resources.get(id_)
     if stored is not None and stored.state != "Succeeded":
         told = stored.properties.get("error") or {"code": "DeploymentCanceled", "message": "It was canceled."}
@@ -86,7 +86,7 @@ async def deploy(arm: Arm, policy: Policy, resource: Document) -> str:
 
 async def modify(arm: Arm, policy: Policy, resource: Document) -> None:
     """Does the operations of Modify to a resource: to its tags by themselves, to more by writing it anew."""
-    from azsandbox.arm.templates import requests
+    from azsandbox.arm import inner_requests
 
     acting = identity(arm, policy.assignment)
     scope = scope_of(arm, policy, resource)
@@ -101,10 +101,12 @@ async def modify(arm: Arm, policy: Policy, resource: Document) -> None:
     id_ = str(resource["id"])
     if all(name.lower().startswith("tags") for name in names):
         body = {"operation": "Replace", "properties": {"tags": changed.get("tags") or {}}}
-        await requests.send(arm, acting, "PATCH", f"{id_}/providers/Microsoft.Resources/tags/default", VERSION, body)
+        await inner_requests.send(
+            arm, acting, "PATCH", f"{id_}/providers/Microsoft.Resources/tags/default", VERSION, body
+        )
         return
     version = arm.facts.versions(ids.of(id_).type)[0]
-    await requests.put(arm, acting, id_, version, without(changed, ("id", "name", "type", "etag", "systemData")))
+    await inner_requests.put(arm, acting, id_, version, without(changed, ("id", "name", "type", "etag", "systemData")))
 
 
 async def bring_into_line(arm: Arm, policy: Policy, resource: Document) -> str:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from azsandbox.arm import errors, ids
+from azsandbox.arm import errors, ids, inner_requests
+from azsandbox.arm.inner_requests import Acting
 from azsandbox.arm.policy.expressions import ExpressionError
 from azsandbox.arm.resources import timestamp
-from azsandbox.arm.templates import requests, template
+from azsandbox.arm.templates import template
 from azsandbox.arm.templates.language import Context, Pending
-from azsandbox.arm.templates.requests import Acting
 from azsandbox.arm.templates.template import DEPLOYMENTS, Resource
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class _Run:
                 answer_status = 200
             else:
                 body = _without_nulls(await self._resolve(number, resource.context, resource.body))
-                answer = await requests.put(self.arm, self.identity, resource.id, resource.api_version, body)
+                answer = await inner_requests.put(self.arm, self.identity, resource.id, resource.api_version, body)
                 answer_status = answer.status
                 if resource.id not in self.made.resources:
                     self.made.resources.append(resource.id)
@@ -213,11 +213,11 @@ class _Run:
                 )
             if pending.function.lower() != "reference":
                 path = f"{target}/{pending.function}"
-                answer = await requests.send(
+                answer = await inner_requests.send(
                     self.arm, self.identity, "POST", path, version, more[1] if more[1:] else None
                 )
                 return answer.body
-            body = (await requests.send(self.arm, self.identity, "GET", target, version)).body
+            body = (await inner_requests.send(self.arm, self.identity, "GET", target, version)).body
         full = len(more) > 1 and str(more[1]).lower() == "full"
         if full:
             parts = ids.of(target)

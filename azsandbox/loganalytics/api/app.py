@@ -13,6 +13,7 @@ from azsandbox.dispatch import LOOPBACK, Receive, Scope, Send, host_name
 from azsandbox.loganalytics.api import errors
 from azsandbox.loganalytics.api.errors import ApiError
 from azsandbox.loganalytics.api.query import Query, preferences
+from azsandbox.request_bodies import read_whole
 
 log = logging.getLogger("azsandbox.loganalytics")
 
@@ -47,7 +48,8 @@ class QueryApi:
             return
         extra: dict[str, str] = {}
         try:
-            status, body = 200, await self._answer(scope, await _read(receive))
+            too_large = ApiError(413, "RequestTooLargeError", "The request body is too large")
+            status, body = 200, await self._answer(scope, await read_whole(receive, BODY_LIMIT, too_large))
         except ApiError as error:
             status, body, extra = error.status, error.body, error.headers
         extra = {**applied(scope), **extra}
@@ -136,18 +138,3 @@ def _json(raw: bytes) -> Any:
         return json_bodies.parse(raw)
     except ValueError:
         raise errors.invalid("the body is not valid JSON") from None
-
-
-async def _read(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_LIMIT:
-            raise ApiError(413, "RequestTooLargeError", "The request body is too large")
-        more = message.get("more_body", False)
-    return b"".join(parts)

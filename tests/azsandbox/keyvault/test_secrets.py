@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from typing import Any
 
 import pytest
 
@@ -209,3 +211,17 @@ async def test_no_value_reaches_a_log(azure: Azure, caplog: pytest.LogCaptureFix
     await azure.data("GET", "kv-lab/secrets/a")
     await azure.data("PUT", "kv-lab/secrets/a_b", {"value": "s3cr3t-in-no-log"})
     assert "kv-lab" in caplog.text and "s3cr3t-in-no-log" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"value": "v", "attributes": ["enabled"]},
+        {"value": "v", "tags": functools.reduce(lambda inner, _: {"a": inner}, range(300), {})},
+    ],
+)
+async def test_a_body_that_is_not_a_secrets_is_refused(azure: Azure, body: dict[str, Any]) -> None:
+    await azure.vault("kv-lab")
+    answer = await azure.data("PUT", "kv-lab/secrets/a", body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    assert (await azure.data("GET", "kv-lab/secrets/a")).status_code == 404

@@ -7,7 +7,6 @@ specification; the rules those of the documentation, "Azure Policy attestation s
 from __future__ import annotations
 
 import datetime as dt
-import re
 from typing import Any
 
 from azsandbox.arm import errors, ids
@@ -16,6 +15,7 @@ from azsandbox.arm.policy import definitions
 from azsandbox.arm.policy.built_in import ASSIGNMENTS
 from azsandbox.arm.policy.compliance import ATTESTED
 from azsandbox.arm.providers.authorization.policy_objects import system_data
+from azsandbox.arm.providers.policyinsights.listing import below
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored, timestamp
 
@@ -90,17 +90,7 @@ class Attestations(ResourceType):
 
     async def list(self, call: Call) -> Answer:
         """Those at the scope and below; $filter knows PolicyAssignmentId eq."""
-        assert call.target is not None
-        found = [
-            s for s in call.arm.resources.all(self.full_name) if ids.within(s.resource_id.scope, call.target.scope)
-        ]
-        if condition := call.query.get("$filter", "").strip():
-            wanted = re.fullmatch(r"policyAssignmentId\s+eq\s+'([^']*)'", condition, re.IGNORECASE)
-            if not wanted:
-                text = f"Invalid $filter '{condition}' specified in the query string."
-                raise errors.gateway(400, "InvalidFilterInQueryString", text)
-            found = [s for s in found if ids.same(s.properties["policyAssignmentId"], wanted[1])]
-        return call.page([self.present(call, s) for s in found])
+        return call.page([self.present(call, s) for s in below(call, self.full_name)])
 
 
 def _about(stored: Stored) -> tuple[str, str]:

@@ -7,7 +7,6 @@ A task takes the resources that do not comply, some at a time, and does to each 
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from azsandbox.arm.policy.built_in import ASSIGNMENTS
 from azsandbox.arm.policy.in_force import Policy, document
 from azsandbox.arm.provider import action
 from azsandbox.arm.providers.authorization.policy_objects import system_data
+from azsandbox.arm.providers.policyinsights.listing import below
 from azsandbox.arm.resource_type import ResourceType
 from azsandbox.arm.resources import Document, Stored, timestamp
 
@@ -163,16 +163,7 @@ class Remediations(ResourceType):
 
     async def list(self, call: Call) -> Answer:
         """Those at the scope and below, the newest first; $filter knows PolicyAssignmentId eq and $top."""
-        assert call.target is not None
-        found = [
-            s for s in call.arm.resources.all(self.full_name) if ids.within(s.resource_id.scope, call.target.scope)
-        ]
-        if condition := call.query.get("$filter", "").strip():
-            wanted = re.fullmatch(r"policyAssignmentId\s+eq\s+'([^']*)'", condition, re.IGNORECASE)
-            if not wanted:
-                text = f"Invalid $filter '{condition}' specified in the query string."
-                raise errors.gateway(400, "InvalidFilterInQueryString", text)
-            found = [s for s in found if ids.same(s.properties["policyAssignmentId"], wanted[1])]
+        found = below(call, self.full_name)
         found.sort(key=lambda s: str(s.properties["createdOn"]), reverse=True)
         return call.page([self.present(call, s) for s in found])
 

@@ -87,7 +87,8 @@ class Deployments(ResourceType):
         return answer
 
     async def accept(self, call: Call, current: Stored | None) -> Document:
-        from azsandbox.arm.templates import execution, requests
+        from azsandbox.arm import inner_requests
+        from azsandbox.arm.templates import execution
 
         scope, document = call.id.scope, call.document
         if scope.count("/") not in (2, 4) or "/providers/" in scope.lower():
@@ -107,7 +108,7 @@ class Deployments(ResourceType):
         execution.prepare(properties, scope, context)
         call.private = {
             "request": properties,
-            "identity": requests.Acting.of(call.identity).keep(),
+            "identity": inner_requests.Acting.of(call.identity).keep(),
             "location": location,
             "started": timestamp(call.arm.services.clock),
             "operations": [],
@@ -121,10 +122,6 @@ class Deployments(ResourceType):
         if document.get("tags"):
             body["tags"] = document["tags"]
         return body
-
-    async def write(self, call: Call) -> Answer:
-        answer = await super().write(call)
-        return answer
 
     def seconds(self, call: Call, kind: str, current: Stored | None) -> float:
         return SECONDS
@@ -225,7 +222,8 @@ class Deployments(ResourceType):
 
     async def perform(self, work: Work) -> None:
         """Makes what the template holds. Safe to do again: every request in it is a PUT."""
-        from azsandbox.arm.templates import execution, requests
+        from azsandbox.arm import inner_requests
+        from azsandbox.arm.templates import execution
 
         await work.wait()
         stored = work.resource
@@ -234,7 +232,7 @@ class Deployments(ResourceType):
         stored.properties["provisioningState"] = "Running"
         work.arm.resources.put(stored)
         kept = stored.private
-        identity = requests.Acting.read(kept["identity"])
+        identity = inner_requests.Acting.read(kept["identity"])
         try:
             made = await execution.run(work.arm, identity, stored.id, kept["request"], kept["location"])
         except execution.Failure as failure:
