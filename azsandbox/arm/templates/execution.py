@@ -18,6 +18,7 @@ import orjson
 from azsandbox.arm import errors, ids, inner_requests
 from azsandbox.arm.inner_requests import Acting
 from azsandbox.arm.policy.expressions import ExpressionError
+from azsandbox.arm.providers.resources import subscriptions
 from azsandbox.arm.resources import timestamp
 from azsandbox.arm.templates import template
 from azsandbox.arm.templates.language import Context, Pending
@@ -68,9 +69,11 @@ def context_of(arm: Arm, outer: str, name: str, properties: Document, location: 
         "id": f"/subscriptions/{subscription}",
         "subscriptionId": subscription,
         "tenantId": arm.services.tenant_id,
-        "displayName": "",
+        "displayName": subscriptions.NAME,
     }
-    return Context(about, group, told, arm.services.clock.now())
+    tenant = {"displayName": subscriptions.NAME, "countryCode": subscriptions.COUNTRY}
+    tenant |= {"id": f"/tenants/{arm.services.tenant_id}", "tenantId": arm.services.tenant_id}
+    return Context(about, group, told, arm.services.clock.now(), tenant)
 
 
 def template_hash(properties: Document) -> str:
@@ -248,9 +251,8 @@ class _Run:
         else:
             context = resource.context
             group = context_of(self.arm, outer, resource.name, resolved).group
-            context = Context(
-                context.subscription, group, context.deployment, context.now, context.parameters, context.variables
-            )
+            known = (context.deployment, context.now, context.tenant, context.parameters, context.variables)
+            context = Context(context.subscription, group, *known)
             context.copies = resource.context.copies
             resources = template.read(found, outer, context)
         made = Made()

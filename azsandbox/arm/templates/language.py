@@ -52,6 +52,7 @@ class Context:
     group: Document  # {} for a deployment at a subscription
     deployment: Document
     now: dt.datetime
+    tenant: Document = field(default_factory=dict)
     parameters: Document = field(default_factory=dict)
     variables: Document = field(default_factory=dict)  # as the template has them
     symbols: dict[str, str] = field(default_factory=dict)  # id of a resource by its symbolic name
@@ -204,7 +205,7 @@ def _functions(context: Context) -> dict[str, Callable[[list[Any]], Any]]:
         "copyindex": lambda a: _copy_index(context, a),
         "deployment": lambda a: context.deployment,
         "environment": lambda a: ENVIRONMENT,
-        "tenant": lambda a: {"tenantId": context.subscription["tenantId"], "countryCode": "", "displayName": ""},
+        "tenant": lambda a: context.tenant,
         "uniquestring": _unique,
         "guid": lambda a: str(uuid.uuid5(GUIDS, "-".join(text_of(x) for x in a))),
         "newguid": lambda a: str(uuid.uuid4()),

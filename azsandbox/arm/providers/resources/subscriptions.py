@@ -8,7 +8,8 @@ from azsandbox.arm import errors, routing
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.resources import Document
 
-NAME = "AKS baseline lab"  # display name of the sandbox's subscription
+NAME = "AKS baseline lab"  # display name of the sandbox's subscription and tenant
+COUNTRY = "NL"  # of the tenant
 
 
 def document(call: Call) -> Document:
@@ -51,7 +52,7 @@ async def tenants(call: Call, parts: list[str]) -> Answer:
     tenant: dict[str, Any] = {
         "id": f"/tenants/{id_}",
         "tenantId": id_,
-        "countryCode": "NL",
+        "countryCode": COUNTRY,
         "displayName": NAME,
         "domains": [],
         "tenantCategory": "Home",

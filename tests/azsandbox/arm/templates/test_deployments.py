@@ -61,6 +61,18 @@ async def test_an_empty_template_succeeds(deployer: Client) -> None:
     assert "parameters" not in properties
 
 
+async def test_a_template_is_told_of_subscription_and_tenant_what_a_client_is(deployer: Client) -> None:
+    outputs = {
+        "subscription": {"type": "object", "value": "[subscription()]"},
+        "tenant": {"type": "object", "value": "[tenant()]"},
+    }
+    told = (await deploy(deployer, template([], outputs=outputs)))["properties"]["outputs"]
+    subscription = (await deployer("GET", f"/subscriptions/{SUBSCRIPTION}", version="2022-12-01")).json()
+    tenant = (await deployer("GET", "/tenants", version="2022-12-01")).json()["value"][0]
+    for found, known in ((told["subscription"]["value"], subscription), (told["tenant"]["value"], tenant)):
+        assert found["displayName"] and found == {key: known[key] for key in found}
+
+
 async def test_resources_are_made_in_the_order_in_which_they_need_each_other(deployer: Client) -> None:
     subnet = {
         "type": "Microsoft.Network/virtualNetworks/subnets",
