@@ -26,6 +26,9 @@ KEPT = ".labkit"
 REFUSED = "was refused - did you specify the right host or port?"
 """What kubectl says where nobody listens."""
 
+BRIEF = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
+"""For a program in Go that ends in a moment: it collects garbage only where it takes much memory (go.dev/doc/gc-guide)."""
+
 STARTING = 30
 """Seconds that a cluster may say that its control plane is not running yet."""
 
@@ -171,7 +174,7 @@ class Access:
         if kubeconfig is None and not self.kubeconfig_path.exists():
             self.kubeconfig()
         context = ["--context", self.connection.context] if self.connection.context and kubeconfig is None else []
-        environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig_path)}
+        environment = {**BRIEF, **os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig_path)}
         shown = shlex.join(["kubectl", *words])
         command = [program, *context, *words]
         ended = self._ran(command, input, environment)

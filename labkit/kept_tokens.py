@@ -6,16 +6,15 @@ Python, and only where there is none does `labkit token` begin, with the same ar
 the standard library, and nothing else; the rules of what is kept, and for whom, are here alone.
 """
 
-# importing pathlib would take longer than all else here
+# importing pathlib, json or hashlib would take longer than all else here
 # ruff: noqa: PTH110, PTH111, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 import time
+from _blake2 import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,30 +32,32 @@ EARLY = 120
 # What decides who signs in and where; a token got under one set is not given out under another.
 IDENTITY_VARIABLES = ("AZURE_", "IDENTITY_", "MSI_", "HTTPS_PROXY", "https_proxy")
 FLAGS = ("--server-id", "--tenant-id")
+PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")
+"""What a bearer token is made of (RFC 6750, 2.1); none of it is escaped in JSON, nor by repr."""
 
 
 def place(server_id: str, tenant_id: str, environ: Mapping[str, str]) -> str:
     """The path of the file in which the token for `server_id` is kept, for whom `environ` signs in."""
     folder = environ.get(CACHE_VARIABLE) or os.path.join(os.path.expanduser("~"), ".labkit", "tokens")
-    identity = sorted((name, value) for name, value in environ.items() if name.startswith(IDENTITY_VARIABLES))
-    key = json.dumps([server_id, tenant_id, identity])
-    return os.path.join(folder, f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json")
+    identity = sorted(f"{name}={value}" for name, value in environ.items() if name.startswith(IDENTITY_VARIABLES))
+    key = "\0".join((server_id, tenant_id, *identity))  # no variable of an environment holds a NUL
+    return os.path.join(folder, blake2b(os.fsencode(key), digest_size=16).hexdigest())
 
 
 def read(path: str, now: float) -> tuple[str, int] | None:
     """The token at `path` and the second at which it ends; None if there is none that is good from `now` on."""
     try:
         with open(path, encoding="utf-8") as file:
-            kept = json.load(file)
-        token, expires = str(kept["token"]), int(kept["expires_on"])
-    except (OSError, ValueError, KeyError, TypeError):
+            first, token = file.read().splitlines()
+        expires = int(first)
+    except (OSError, ValueError):
         return None
     return (token, expires) if expires - EARLY > now else None
 
 
 def written(token: str, expires: int) -> str:
     """What a file of a kept token holds."""
-    return json.dumps({"token": token, "expires_on": expires})
+    return f"{expires}\n{token}\n"
 
 
 def credential(version: str, token: str, expires: int) -> dict[str, Any]:
@@ -73,6 +74,11 @@ def version_asked(information: str) -> str:
     """The version that the client wants: KUBERNETES_EXEC_INFO says it. Raises ValueError with what it has instead."""
     if not information:
         return API_VERSIONS[0]
+    for version in API_VERSIONS:
+        if information.startswith(f'{{"kind":"ExecCredential","apiVersion":"{version}",'):  # as client-go writes it
+            return version
+    import json
+
     try:
         asked = json.loads(information)["apiVersion"]
     except (ValueError, KeyError, TypeError) as error:
@@ -93,7 +99,9 @@ def kept(arguments: Sequence[str], environ: Mapping[str, str], now: float) -> st
         version = version_asked(environ.get("KUBERNETES_EXEC_INFO", ""))
     except ValueError:
         return None
-    return json.dumps(credential(version, *found)) if found else None
+    if found is None or not set(found[0]) <= PLAIN:
+        return None
+    return repr(credential(version, *found)).replace("'", '"')
 
 
 def main(arguments: list[str]) -> None:

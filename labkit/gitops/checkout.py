@@ -48,7 +48,7 @@ class Checkout:
         unless `check` is False.
         """
         words = shlex.split(command) if isinstance(command, str) else list(command)
-        return self._run(words, self.folder, check=check, show=True)
+        return self._run(words, self.folder, check=check, show=True, authored=True)
 
     def head(self) -> str:
         """The commit that the clone stands at; empty before the first."""
@@ -71,7 +71,7 @@ class Checkout:
         self._run(["add", "--all"], self.folder, check=True, show=False)
         changed = bool(self._says("status", "--porcelain"))
         if changed:
-            self._run(["commit", "--quiet", "--message", message], self.folder, check=True, show=False)
+            self._run(["commit", "--quiet", "--message", message], self.folder, check=True, show=False, authored=True)
         self._run(["push", "--quiet", "--set-upstream", "origin", self.branch], self.folder, check=True, show=True)
         commit = self.head()
         print(f"Pushed {commit[:8]}: {message}" if changed else f"Nothing to commit; {self.branch} is at {commit[:8]}.")
@@ -83,12 +83,16 @@ class Checkout:
         ended = self._run(list(words), self.folder, check=False, show=False)
         return ended.stdout.strip() if ended.ok else ""
 
-    def _run(self, words: list[str], folder: Path, *, check: bool, show: bool) -> Output:
+    def _run(self, words: list[str], folder: Path, *, check: bool, show: bool, authored: bool = False) -> Output:
+        """Runs git in `folder`; `authored` where it may make a commit, and so needs to know who does."""
         program = shutil.which("git")
         if program is None:
             raise ToolMissing("git is not on the PATH.", "see https://git-scm.com/downloads for how to install it")
+        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # no questions asked
+        if authored:
+            environment = {**_author(program, folder), **environment}
         ended = subprocess.run(
-            [program, *words], cwd=folder, capture_output=True, text=True, env=self._environment(), check=False
+            [program, *words], cwd=folder, capture_output=True, text=True, env=environment, check=False
         )
         shown = shlex.join(["git", *words])
         if ended.returncode != 0 and check:
@@ -98,17 +102,14 @@ class Checkout:
                 print(said, end="" if said.endswith("\n") else "\n")
         return Output(shown, ended.returncode, ended.stdout, ended.stderr)
 
-    @staticmethod
-    def _environment() -> dict[str, str]:
-        """git's own, with no questions asked and an author where nobody is known."""
-        found = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-        for role in ("AUTHOR", "COMMITTER"):
-            for part, value in zip(("NAME", "EMAIL"), AUTHOR, strict=True):
-                if not _configured(f"user.{part.lower()}"):
-                    found.setdefault(f"GIT_{role}_{part}", value)
-        return found
 
-
-def _configured(key: str) -> bool:
-    git = shutil.which("git")
-    return bool(git) and subprocess.run([git or "git", "config", key], capture_output=True, check=False).returncode == 0
+def _author(program: str, folder: Path) -> dict[str, str]:
+    """The variables that say who commits, where git knows nobody for a commit in `folder`."""
+    asked = [program, "config", "--name-only", "--get-regexp", r"^user\.(name|email)$"]
+    known = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=False).stdout.split()
+    return {
+        f"GIT_{role}_{part}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for part, value in zip(("NAME", "EMAIL"), AUTHOR, strict=True)
+        if f"user.{part.lower()}" not in known
+    }

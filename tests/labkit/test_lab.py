@@ -106,6 +106,15 @@ def test_kubectl_runs_without_a_shell_and_with_the_labs_kubeconfig(
     assert capsys.readouterr().out == output.stdout
 
 
+def test_kubectl_collects_no_garbage_in_its_moment_unless_the_user_says_so(
+    tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_kubectl(tmp_path, "print(os.environ['GOGC'], os.environ['GOMEMLIMIT'])")
+    assert lab.kubectl("get pods").stdout == "off 512MiB\n"
+    monkeypatch.setenv("GOGC", "100")
+    assert lab.kubectl("get pods").stdout == "100 512MiB\n"
+
+
 def test_kubectl_that_says_no_is_an_error_unless_it_may(tmp_path: Path, lab: Lab) -> None:
     fake_kubectl(tmp_path, "sys.stderr.write('Error from server (NotFound)'); sys.exit(1)")
     with pytest.raises(CommandFailed, match=r"'kubectl get x' ended with exit code 1: Error from server \(NotFound\)"):

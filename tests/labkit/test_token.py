@@ -128,7 +128,7 @@ def test_a_kept_token_is_given_to_kubectl_by_a_bare_python(tmp_path: Path) -> No
     again = plug_in("--server-id", "SERVER", "--tenant-id", "TENANT", python=imports, **environment)
     assert json.loads(again.stdout)["status"]["token"] == "kept"
     imported = again.stderr
-    assert not {"argparse", "pathlib", "typing", "labkit", "azure"} & {
+    assert not {"argparse", "hashlib", "json", "pathlib", "typing", "labkit", "azure"} & {
         line.rsplit("|", 1)[1].strip().split(".")[0] for line in imported.splitlines() if "|" in line
     }
 
@@ -141,6 +141,15 @@ def test_without_a_kept_token_kubectl_gets_what_labkit_token_says(tmp_path: Path
     assert ended.returncode == 2
     assert ended.stderr.startswith("labkit: KUBERNETES_EXEC_INFO is not an ExecCredential")
     assert "usage: labkit token" in plug_in("--help").stdout
+
+
+@pytest.mark.parametrize("odd", ["a'b", 'a"b', "a\\b", "ä"])
+def test_what_is_no_bearer_token_is_left_to_labkit_token(tmp_path: Path, odd: str) -> None:
+    environment = {token.CACHE_VARIABLE: str(tmp_path)}
+    file = Path(kept_tokens.place(token.AKS_SERVER, "", environment))
+    token.write_private(file, kept_tokens.written(odd, int(NOW.timestamp())))
+    assert kept_tokens.read(str(file), 0.0) == (odd, int(NOW.timestamp()))
+    assert kept_tokens.kept([], environment, 0.0) is None
 
 
 def test_nobody_signed_in_is_told_how(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,24 @@ def test_a_refused_push_says_what_git_said(checkout: Checkout) -> None:
     checkout.git("remote set-url origin /nowhere/at/all")
     with pytest.raises(CommandFailed, match="does not appear to be a git repository"):
         checkout.commit("Add a")
+
+
+def test_who_commits_is_asked_of_the_clone_and_only_to_commit(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout.clone()
+    checkout.git("config user.name Ada")
+    checkout.write("a.yaml", "a: 1\n")
+    run, ran = subprocess.run, []
+
+    def counted(command: list[str], **options: Any) -> Any:
+        ran.append(command[1])
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    checkout.commit("Add a")
+    assert ran == ["add", "status", "config", "commit", "push", "rev-parse"]
+    assert checkout.git("log -1 --format=%an").stdout == "Ada\n"
 
 
 def test_a_path_that_leads_out_of_the_clone_is_refused(checkout: Checkout) -> None:
