@@ -1,4 +1,4 @@
-"""Builds with real kustomize: `kubectl kustomize`, without plugins and with no restriction of what it loads."""
+"""Builds with real kustomize: `kubectl kustomize`, without plugins."""
 
 from __future__ import annotations
 
@@ -13,15 +13,30 @@ import orjson
 
 from azsandbox import programs
 
-_COMMAND = ("kubectl", "kustomize", "--load-restrictor", "LoadRestrictionsNone", "--reorder", "none")
+_COMMAND = ("kubectl", "kustomize", "--reorder", "none", "--load-restrictor")
+_ROOT_ONLY, _NONE = "LoadRestrictionsRootOnly", "LoadRestrictionsNone"
+# git, by which kustomize fetches remote bases: from servers alone, never from this machine's files or with its keys
+_GIT = {
+    "GIT_ALLOW_PROTOCOL": "http:https",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "true",
+}
 
 
 class KustomizeFailed(Exception):
     """A build that fails; the message is kustomize's."""
 
 
-async def kustomize(folder: Path, home: Path, variables: Mapping[str, str], seconds: float | None) -> str:
-    """The output of a folder's build. `home` is where kustomize may keep files of its own. Raises KustomizeFailed."""
+async def kustomize(
+    folder: Path, home: Path, variables: Mapping[str, str], seconds: float | None, *, confined: bool = True
+) -> str:
+    """The output of a folder's build. `home` is where kustomize may keep files of its own. Raises KustomizeFailed.
+
+    Each kustomization reads the files below its own folder. If not `confined`, it reads any file of this machine:
+    whoever asks for that has looked at all that is named.
+    """
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
@@ -32,7 +47,11 @@ async def kustomize(folder: Path, home: Path, variables: Mapping[str, str], seco
     try:
         async with asyncio.timeout(seconds):
             status, output, complaint = await programs.run(
-                *_COMMAND, str(folder), cwd=home, env={**environment, **variables}
+                *_COMMAND,
+                _ROOT_ONLY if confined else _NONE,
+                str(folder),
+                cwd=home,
+                env={**environment, **_GIT, **variables},
             )
     except FileNotFoundError:
         raise KustomizeFailed(

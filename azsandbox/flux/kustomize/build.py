@@ -1,4 +1,4 @@
-"""Builds with real kustomize: `kubectl kustomize`, as Flux calls it: no plugins, files from all of the artifact.
+"""Builds with real kustomize: `kubectl kustomize`, as Flux calls it: no plugins, files from all of the artifact, and none from beside it.
 
 A build that was done before costs no process: its output is kept by the content of the tree. A kustomization that does
 nothing but list files is built file by file, so that a change of one file among hundreds costs no more than that file.
@@ -19,7 +19,7 @@ from azsandbox.controllers.client import Object
 from azsandbox.flux.kubectl import KustomizeFailed, kustomize
 from azsandbox.flux.kustomize.generator import Generated
 from azsandbox.flux.kustomize.manifest_files import BadManifest, Head
-from azsandbox.flux.kustomize.restrictions import Forbidden, follow
+from azsandbox.flux.kustomize.restrictions import Forbidden, Paths, follow
 from azsandbox.flux.kustomize.tree import Tree
 
 KEPT = 64  # outputs of whole builds
@@ -66,9 +66,9 @@ class Builder:
         key = hashlib.sha256(folder.encode() + b"\0" + whole.digest()).digest()
         known = self._outputs.pop(key, None)
         if known is None:
-            known = await self._by_file(tree, folder, generated.content, root, seconds)
+            known = await self._by_file(tree, folder, generated.content, root, seconds, paths)
         if known is None:
-            known = await self._run(whole, folder, root, seconds)
+            known = await self._run(whole, folder, root, seconds, paths)
             self._remember_files(tree, folder, generated.content, known)
         if not paths.remote:  # what is elsewhere may change while the tree does not
             self._outputs[key] = known
@@ -76,7 +76,9 @@ class Builder:
                 del self._outputs[next(iter(self._outputs))]
         return known
 
-    async def _by_file(self, tree: Tree, folder: str, content: Object, root: str, seconds: float) -> list[str] | None:
+    async def _by_file(
+        self, tree: Tree, folder: str, content: Object, root: str, seconds: float, paths: Paths
+    ) -> list[str] | None:
         """The output as that of each file, where most of them are known; None where it has to be built as a whole."""
         files = _listed(tree, folder, content)
         if files is None:
@@ -89,7 +91,7 @@ class Builder:
             resources = [f"./{posixpath.relpath(path, folder or '.')}" for path in new]
             listing = Generated({**content, "resources": resources}, f"{folder}/{_NAME}" if folder else _NAME, True)
             try:
-                built = await self._run(listing.written(part), folder, root, seconds)
+                built = await self._run(listing.written(part), folder, root, seconds, paths)
             except BuildError:
                 return None  # the whole build says it in its own words
             self._remember_files(part, folder, listing.content, built)
@@ -131,18 +133,29 @@ class Builder:
             while len(self._files) > KEPT_FILES:
                 del self._files[next(iter(self._files))]
 
-    async def _run(self, tree: Tree, folder: str, root: str, seconds: float) -> list[str]:
+    async def _run(self, tree: Tree, folder: str, root: str, seconds: float, paths: Paths) -> list[str]:
         """Runs kustomize on a tree."""
         async with self._running:
             outer = await asyncio.to_thread(_write, tree, self.home)
             try:
-                home = outer / _ARTIFACT
-                output = await kustomize(home / folder, outer, self.variables, seconds)
+                output = await self._kustomize(outer / _ARTIFACT / folder, outer, seconds, paths)
             except KustomizeFailed as error:
                 raise BuildError(str(error).replace(str(outer / _ARTIFACT), root)) from None
             finally:
                 await asyncio.to_thread(shutil.rmtree, outer, ignore_errors=True)
         return [document for document in _DOCUMENTS.split(output) if document.strip()]
+
+    async def _kustomize(self, folder: Path, outer: Path, seconds: float, paths: Paths) -> str:
+        """The output of kustomize, which reads no files but those of the tree."""
+        try:
+            return await kustomize(folder, outer, self.variables, seconds, confined=paths.confined)
+        except KustomizeFailed as error:
+            if not paths.confined or paths.remote or "security; file" in str(error):
+                raise
+            failed = error
+        # Flux restricts nothing in kustomize, which then words the same failure otherwise. Its output counts for nothing.
+        await kustomize(folder, outer, self.variables, seconds, confined=False)
+        raise failed
 
 
 def _listed(tree: Tree, folder: str, content: Object) -> dict[str, bytes] | None:

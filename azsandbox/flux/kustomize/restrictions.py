@@ -1,7 +1,8 @@
 """Keeps a build within its artifact: every path that a kustomization names is looked at before kustomize runs.
 
 Flux gives kustomize a file system that refuses what lies outside (fluxcd/pkg/kustomize/filesys); `kubectl kustomize`
-has none, so here the paths are followed beforehand, with that file system's words for one that leads out.
+has none, so here the paths are followed beforehand, with that file system's words for one that leads out. Where they
+cannot be followed for certain, kustomize's own restriction, to the folder of each kustomization, holds (Paths.confined).
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from azsandbox.controllers.client import Object
 from azsandbox.flux.kustomize.generator import NAMES, is_local
 from azsandbox.flux.kustomize.tree import Tree
@@ -21,6 +20,13 @@ from azsandbox.kubernetes.schema import yaml_text
 _FILE_LISTS = ("crds", "configurations", "patchesStrategicMerge", "generators", "transformers", "validators")
 _PLUGINS = ("generators", "transformers", "validators")  # files whose own fields name files
 _PLUGIN_PATHS = frozenset(("path", "paths", "file", "files", "env", "envs", "valuesFile", "additionalValuesFiles"))
+_GENERATORS = ("configMapGenerator", "secretGenerator")
+_LISTS_OF_FILES = ("patches", "patchesJson6902", "replacements")
+# Fields that lead to files, and what is above them. Go's JSON finds them in any case.
+_KNOWN = frozenset(
+    ("kind", "items", "resources", "bases", "components", "openapi", *_FILE_LISTS, *_LISTS_OF_FILES, *_GENERATORS)
+).union(_PLUGIN_PATHS)
+_FOLDED = frozenset(name.casefold() for name in _KNOWN)
 
 
 class Forbidden(ValueError):
@@ -29,9 +35,18 @@ class Forbidden(ValueError):
 
 @dataclass
 class Paths:
-    """What a build reads besides the tree: `remote` are the URLs that its kustomizations name."""
+    """What a build reads: `remote` are the URLs that its kustomizations name, `beyond` the files of the artifact that
+    are not below the kustomization which names them, `unclear` what may name other files than those that were seen."""
 
     remote: list[str] = field(default_factory=list)
+    beyond: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+
+    @property
+    def confined(self) -> bool:
+        """Whether each kustomization is kept to its own folder by kustomize: always, unless a file beyond it is named, and
+        all that names files was read here. What is fetched from elsewhere never is."""
+        return not self.beyond or bool(self.remote or self.unclear)
 
 
 def follow(tree: Tree, folder: str, root: str, *, remote_bases: bool) -> Paths:
@@ -51,7 +66,7 @@ class _Walk:
             return  # kustomize finds cycles itself
         self.seen.add(folder)
         name = next((p for p in (posixpath.join(folder, n) for n in NAMES) if p in self.tree.files), None)
-        content = _parsed(self.tree.files[name]) if name else None
+        content = self._read(self.tree.files[name]) if name else None
         if not isinstance(content, dict):
             return
         for kind in ("resources", "bases", "components"):
@@ -61,11 +76,36 @@ class _Walk:
             self._file(folder, path)
         for kind in _PLUGINS:
             for path in _texts(content.get(kind)):
-                for named in _plugin_paths(self.tree, folder, path):
-                    self._file(folder, named)
-                target = None if _is_inline(path) or path.startswith("/") else _joined(folder, path)
-                if target in self.tree.folders:
-                    self.kustomization(str(target))
+                self._plugin(folder, path)
+
+    def _read(self, text: bytes) -> Any:
+        """A document, which is unclear where kustomize may read it in another way: broken, with a key that is there twice,
+        or with a field in other letters, which JSON of Go takes for the same."""
+        content, is_certain = _understood(text)
+        if not is_certain or any(key not in _KNOWN and key.casefold() in _FOLDED for key in _keys(content)):
+            self.found.unclear.append(text[:80].decode("utf-8", "replace"))
+        return content
+
+    def _plugin(self, folder: str, text: str) -> None:
+        """The configuration of builtin generators or transformers, inline, in a file or in a folder: files that it names."""
+        if _is_inline(text):
+            documents = [text.encode()]
+        else:
+            target = None if text.startswith("/") else _joined(folder, text)
+            if target in self.tree.folders:  # what it lists are configurations, too
+                self.found.unclear.append(text)
+                self.kustomization(str(target))
+            documents = [self.tree.files[target]] if target in self.tree.files else []
+        for document in documents:
+            for part in document.split(b"\n---"):
+                content = self._read(part)
+                if isinstance(content, dict) and str(content.get("kind", "")).endswith("List"):
+                    self.found.unclear.append(text[:80])  # kustomize takes it apart
+                for path in _deep(content):
+                    self._file(folder, path)
+                if isinstance(content, dict):  # of ReplacementTransformer
+                    for item in _items(content.get("replacements")):
+                        self._file(folder, str(item.get("path") or "."))
 
     def _base(self, folder: str, path: str, kind: str) -> None:
         """A resource, which may be a file, a folder or a URL, or a component."""
@@ -79,6 +119,7 @@ class _Walk:
             raise Forbidden(_accumulating(kind, path, read, f"new root '{path}' cannot be absolute"))
         target = _joined(folder, path)
         if target is not None and target not in self.tree.folders:
+            self._beyond(folder, target)
             return
         shown = self._shown(folder, path)
         if target is None:
@@ -105,6 +146,13 @@ class _Walk:
         elif path.startswith("/") or _joined(folder, path) is None:
             shown = path if path.startswith("/") else self._shown(folder, path)
             raise Forbidden(f"fs-security-constraint read {shown}: path '{shown}' is not in or below '{self.root}'")
+        else:
+            self._beyond(folder, str(_joined(folder, path)))
+
+    def _beyond(self, folder: str, target: str) -> None:
+        """Notes a file that is not below the folder of the kustomization that names it."""
+        if folder and target != folder and not target.startswith(f"{folder}/"):
+            self.found.beyond.append(target)
 
     def _shown(self, folder: str, path: str) -> str:
         return posixpath.normpath(posixpath.join(self.root, folder, path))
@@ -125,15 +173,23 @@ def _joined(folder: str, path: str) -> str | None:
     return "" if joined == "." else joined
 
 
-def _parsed(content: bytes) -> Any:
+def _understood(content: bytes) -> tuple[Any, bool]:
+    """What a document says, and whether it says that for certain."""
     try:
-        if content.startswith(b"{"):  # what the generator wrote
-            return orjson.loads(content)
-        return yaml_text.parse(content)[0]
-    except orjson.JSONDecodeError:
-        return yaml_text.parse(content)[0]
+        found, repeated = yaml_text.parse(content)
     except yaml_text.BadYaml:
-        return None  # kustomize says so
+        return None, False  # kustomize says so
+    return found, not repeated
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """The keys of a document, at every depth."""
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _keys(item)
 
 
 def _texts(value: Any) -> list[str]:
@@ -142,7 +198,7 @@ def _texts(value: Any) -> list[str]:
 
 def _is_inline(text: str) -> bool:
     """Whether an entry is a document itself rather than the path of one."""
-    return "\n" in text or isinstance(_parsed(text.encode()), dict)
+    return "\n" in text or isinstance(_understood(text.encode())[0], dict)
 
 
 def _items(value: Any) -> list[Object]:
@@ -153,29 +209,15 @@ def _files(content: Object) -> Iterator[str]:
     """Files that a kustomization names."""
     for kind in _FILE_LISTS:
         yield from (text for text in _texts(content.get(kind)) if not _is_inline(text))
-    for kind in ("patches", "patchesJson6902", "replacements"):
+    for kind in _LISTS_OF_FILES:
         yield from (str(item["path"]) for item in _items(content.get(kind)) if item.get("path"))
-    for kind in ("configMapGenerator", "secretGenerator"):
+    for kind in _GENERATORS:
         for item in _items(content.get(kind)):
             named = [text.rpartition("=")[2] for text in _texts(item.get("files"))]
             yield from [*named, *_texts(item.get("envs")), *([item["env"]] if isinstance(item.get("env"), str) else [])]
     openapi = content.get("openapi")
     if isinstance(openapi, dict) and isinstance(openapi.get("path"), str):
         yield openapi["path"]
-
-
-def _plugin_paths(tree: Tree, folder: str, text: str) -> Iterator[str]:
-    """Files that the configuration of a builtin generator or transformer names, inline or in a file of its own."""
-    if _is_inline(text):
-        contents = [text.encode()]
-    else:
-        target = _joined(folder, text)
-        if target is None or text.startswith("/"):
-            return
-        contents = [tree.files[target]] if target in tree.files else []
-    for content in contents:
-        for document in content.split(b"\n---"):
-            yield from _deep(_parsed(document))
 
 
 def _deep(value: Any, name: str = "", depth: int = 0) -> Iterator[str]:

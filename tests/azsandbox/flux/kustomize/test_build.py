@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ class Counted:
         self.runs: list[int] = []
         real: Callable[..., Awaitable[Any]] = kustomize
 
-        async def counted(folder: Path, *rest: Any) -> Any:
+        async def counted(folder: Path, *rest: Any, **options: Any) -> Any:
             self.runs.append(_manifests(folder))
-            return await real(folder, *rest)
+            return await real(folder, *rest, **options)
 
         monkeypatch.setattr(builds, "kustomize", counted)
 
@@ -97,6 +98,66 @@ async def test_an_error_is_that_of_kustomize_and_names_no_path_of_this_machine(b
         f"'{ROOT}/none.yaml' : lstat {ROOT}/none.yaml: no such file or directory"
     )
     assert not list(build.builder.home.iterdir())
+
+
+_CANARY = "kept-for-me-alone"
+_GENERATOR = "kind: ConfigMapGenerator\napiVersion: builtin\nmetadata: {name: g}\n"
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"base/kustomization.yaml": "configMapGenerator: [{name: g, Files: [CANARY]}]"},
+        {"base/kustomization.yaml": "configMapGenerator: [{name: g, file\u017f: [CANARY]}]"},
+        {"base/kustomization.yaml": "generators: [more]", "base/more/kustomization.yaml": "resources: [g.yaml]"},
+        {"base/kustomization.yaml": "generators: [list.yaml]"},
+        {"base/kustomization.yaml": "configMapGenerator: [{name: g, files: [k.txt], files: [CANARY]}]"},
+    ],
+)
+async def test_no_spelling_brings_in_a_file_of_this_machine(
+    build: Counted, tmp_path: Path, files: dict[str, str], beyond: bool
+) -> None:
+    canary = tmp_path / "canary.txt"
+    canary.write_text(_CANARY)
+    tree = {
+        "app/kustomization.yaml": f"resources: [../base{', ../k.yaml' if beyond else ''}]",
+        "k.yaml": config_map("k"),
+        "base/more/g.yaml": f"{_GENERATOR}files: [CANARY]\n",
+        "base/list.yaml": "kind: List\napiVersion: v1\nitems:\n- kind: ConfigMapGenerator\n  apiVersion: builtin\n"
+        "  metadata: {name: g}\n  files: [CANARY]\n",
+        **files,
+    }
+    tree = {name: text.replace("CANARY", str(canary)) for name, text in tree.items()}
+    with pytest.raises(BuildError, match=r"is not in or below|key .files. already set") as failure:
+        await build(tree, "app")
+    assert _CANARY not in str(failure.value)
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A repository on this machine, of a base."""
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    (origin / "kustomization.yaml").write_text("resources: [c.yaml]")
+    (origin / "c.yaml").write_text(config_map("c"))
+    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
+        subprocess.run(["git", "-C", str(origin), *command], check=True)
+    return origin
+
+
+async def test_a_remote_base_is_no_repository_of_this_machine(build: Counted, origin: Path) -> None:
+    for address in (f"file://{origin}", f"git::file://{origin}", f"ext::cat% {origin}"):
+        with pytest.raises(BuildError):
+            await build({"kustomization.yaml": f"resources: ['{address}']"})
+
+
+async def test_files_beside_a_kustomization_are_read_where_all_is_clear(build: Counted) -> None:
+    files = {
+        "app/kustomization.yaml": "resources: [../k.yaml]\nconfigMapGenerator: [{name: g, files: [../k.yaml]}]",
+        "k.yaml": config_map("k"),
+    }
+    assert len(await build(files, "app")) == 2
 
 
 async def test_nothing_is_left_behind_by_a_build(build: Counted) -> None:
