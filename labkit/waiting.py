@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,11 @@ from labkit.views.progress import Progress
 LOOK = 1.0
 """Seconds between two looks at the resource while an operation runs."""
 
+SOON, GROWTH, SHARE = 0.05, 0.3, 0.01
+"""When a question is asked again: at first after SOON seconds, then after a part of the time that has passed, GROWTH until
+the usual pause is reached and SHARE beyond it. What comes soon is seen soon; what takes its time is not asked for all the time.
+"""
+
 Question = Callable[[], "bool | str"]
 
 
@@ -26,6 +32,9 @@ class Poller(Protocol):
 
     def status(self) -> str:
         """The service's word for where it stands."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Returns once the operation is over, at the latest after `timeout` seconds; may raise its error."""
 
     def result(self) -> Any:
         """The resource, or the error that ended the operation."""
@@ -84,7 +93,8 @@ def _follow(
     timeout: float | None,
 ) -> bool:
     """Follows the operation; returns False if it is not done in time."""
-    # Short operations are the rule on loopback, so the first looks come soon and then settle at `look`.
+    # Short operations are the rule on loopback, so the first looks come soon and then settle at `look`. The end is not
+    # looked for but waited for: the poller knows it at once.
     pause = 0.05
     while not poller.done():
         seen = _states(arm, target) if pause >= 0.2 else None
@@ -96,7 +106,8 @@ def _follow(
             states.update(_states(arm, target) or {})
             return False
         progress.update(poller.status(), elapsed, share=_share(poller, states), states=states)
-        time.sleep(pause)
+        with contextlib.suppress(Exception):  # the operation's own error, which `result` raises again
+            poller.wait(pause)
         pause = min(look, pause * 2)
     return True
 
@@ -174,6 +185,9 @@ class _Resumed:
     def done(self) -> bool:
         return not self._thread.is_alive()
 
+    def wait(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
     def status(self) -> str:
         return str(self._method.status())
 
@@ -204,11 +218,11 @@ def until(
 ) -> None:
     """Ask `question` until it answers True; when nobody answers at all, `revive` is called, and it is asked again.
 
-    An answer in words says where it stands, and is shown; False is shown as waiting. Raises OperationFailed after
+    Between two questions lie `every` seconds, fewer at the beginning and more in a long wait. An answer in words says
+    where it stands, and is shown; False is shown as waiting. Raises OperationFailed after
     `timeout` seconds, with the last words; a question that has a `next_command` has that in the error.
     """
     started, progress = time.monotonic(), Progress(title)
-    pause = min(every, 0.1)  # on loopback most answers come soon
     while True:
         try:
             answer = question()
@@ -227,5 +241,4 @@ def until(
             following = getattr(question, "next_command", "labkit status")
             raise OperationFailed(f"{title}: not after {timeout:.0f} s; last seen: {words}.", following)
         progress.update(words, elapsed)
-        time.sleep(pause)
-        pause = min(every, pause * 1.5)
+        time.sleep(max(min(every, max(SOON, elapsed * GROWTH)), elapsed * SHARE))

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 MISMATCHED = "failed to unpack image on snapshotter overlayfs: mismatched image rootfs and manifest layers"
 
-FAST_PACE = 0.2  # of a kubelet's back-off at the speed `fast`: 2 s for 10 s, so that what is refused can still be seen
+FAST_PACE = 0.1  # of a kubelet's back-off at the speed `fast`: 1 s for 10 s, so that what is refused can still be seen
 
 Who = Caller | Access | None  # None: wrong credentials
 

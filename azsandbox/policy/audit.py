@@ -37,7 +37,8 @@ class Audit:
                 log.info("audit: %s", error)
 
     async def audit(self) -> None:
-        """Judges every object that a constraint could be about, once."""
+        """Judges every object that a constraint could be about, once. Its time is that of its beginning, as Gatekeeper's."""
+        began = timestamp()
         constraints = [c for found in self.gatekeeper.constraints.values() for c in found.values()]
         if not constraints:
             return
@@ -67,7 +68,7 @@ class Audit:
                         }
                     )
         for constraint in constraints:
-            await self._report(constraint, found[constraint["kind"], constraint["metadata"]["name"]])
+            await self._report(constraint, found[constraint["kind"], constraint["metadata"]["name"]], began)
 
     def _judged(self, subject: Subject, review: dict[str, Any]) -> list[Violation]:
         try:
@@ -108,9 +109,9 @@ class Audit:
                     found.append((group, version, resource))
         return found
 
-    async def _report(self, constraint: Object, entries: list[Object]) -> None:
+    async def _report(self, constraint: Object, entries: list[Object], began: str) -> None:
         kept = sorted(entries, key=_place)[: int(facts()["violations_kept"])][::-1]
-        status: Object = {"auditTimestamp": timestamp(), "totalViolations": len(entries), "violations": kept or None}
+        status: Object = {"auditTimestamp": began, "totalViolations": len(entries), "violations": kept or None}
         url = path(f"{GROUP}/{VERSION}", constraint["kind"].lower(), "", constraint["metadata"]["name"], "status")
         try:
             await self.client.patch(url, {"status": status}, MERGE)

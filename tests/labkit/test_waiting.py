@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -23,10 +24,14 @@ class FakePoller:
 
     def __init__(self, looks: int, result: Any = "made", percent: float | None = None, method: Any = None) -> None:
         self._looks, self._result, self._percent, self._method = looks, result, percent, method
+        self.waited: list[float | None] = []
 
     def done(self) -> bool:
         self._looks -= 1
         return self._looks < 0
+
+    def wait(self, timeout: float | None = None) -> None:
+        self.waited.append(timeout)
 
     def status(self) -> str:
         return "Succeeded" if self._looks < 0 else "InProgress"
@@ -66,6 +71,23 @@ def test_the_result_is_returned(capsys: pytest.CaptureFixture[str]) -> None:
     assert waiting.for_operation(FakePoller(2), "Creating", look=0.01) == "made"
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["Creating: InProgress, 0 s", "Creating: done after 0 s (Succeeded)"]
+
+
+def test_the_end_of_an_operation_is_waited_for_and_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(waiting.time, "sleep", slept.append)
+    poller = FakePoller(4)
+    waiting.for_operation(poller, "Creating", look=0.2)
+    assert (slept, poller.waited) == ([], [0.05, 0.1, 0.2, 0.2])
+
+
+def test_an_operation_that_fails_while_it_is_waited_for_is_told_by_its_result() -> None:
+    class Failing(FakePoller):
+        def wait(self, timeout: float | None = None) -> None:
+            raise RuntimeError("OutOfCapacity")
+
+    with pytest.raises(OperationFailed, match="Creating: OutOfCapacity"):
+        waiting.for_operation(Failing(2, RuntimeError("OutOfCapacity")), "Creating")
 
 
 def test_a_percentage_is_shown_where_the_service_reports_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +150,26 @@ def test_a_question_is_asked_until_it_holds(capsys: pytest.CaptureFixture[str]) 
     waiting.until(lambda: answers.pop(0), "Pods", every=0.001)
     assert answers == []
     assert "1 of 2 ready" in capsys.readouterr().out
+
+
+def test_a_question_is_asked_often_at_first_and_seldom_after_a_long_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    asked: list[float] = []
+
+    def question() -> bool:
+        asked.append(now[0])
+        return now[0] >= 1200
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    waiting.until(question, "A role", timeout=1800)
+    pauses = [round(later - sooner, 6) for sooner, later in itertools.pairwise(asked)]
+    assert (pauses[0], pauses == sorted(pauses)) == (0.05, True)
+    assert sum(moment <= 1 for moment in asked) >= 10
+    assert pauses[len([m for m in asked if m <= 10])] == 0.5
+    assert 10 < pauses[-1] < 13
 
 
 def test_a_question_that_never_holds_ends_with_its_last_words() -> None:

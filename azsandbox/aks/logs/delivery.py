@@ -20,6 +20,7 @@ class Delivery:
     def __init__(self, arm: Any, ingestion: Ingestion) -> None:
         self.arm, self.ingestion = arm, ingestion
         self._logs: dict[str, ControlPlaneLogs] = {}
+        self._measured = asyncio.Event()  # somebody new wants metrics
 
     def refresh(self, cluster: Cluster) -> None:
         """Has a cluster log what its settings say now. Clusters that are not managed are passed over."""
@@ -29,7 +30,10 @@ class Delivery:
         logs = self._logs.get(cluster.name)
         if logs is None or logs.cluster is not cluster:
             logs = self._logs[cluster.name] = ControlPlaneLogs(self.arm, cluster, resource_id, self.ingestion)
+        before = logs.routes.get("AllMetrics")
         logs.apply(routes(self.arm, resource_id))
+        if logs.routes.get("AllMetrics") not in (None, before):
+            self._measured.set()
 
     def refresh_all(self) -> None:
         """Has every cluster that runs do so."""
@@ -40,9 +44,17 @@ class Delivery:
         self._logs = {name: logs for name, logs in self._logs.items() if name in names}
 
     async def measure(self) -> None:
-        """Writes metrics, minute by minute, until cancelled."""
-        clock = self.arm.services.clock
+        """Writes metrics until cancelled: minute by minute, and as soon as a setting newly wants some."""
         while True:
-            await asyncio.gather(clock.sleep(metrics.PERIOD), asyncio.sleep(metrics.LEAST))
+            self._measured.clear()
             for logs in list(self._logs.values()):
                 await metrics.measure(logs)
+            ways = [asyncio.ensure_future(self._minute()), asyncio.ensure_future(self._measured.wait())]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+
+    async def _minute(self) -> None:
+        await asyncio.gather(self.arm.services.clock.sleep(metrics.PERIOD), asyncio.sleep(metrics.LEAST))

@@ -24,7 +24,10 @@ from azsandbox.controllers.kubelet.pull_secrets import credentials
 from azsandbox.controllers.kubelet.references import References
 
 FIRST_BACKOFF, LAST_BACKOFF = 10.0, 300.0  # seconds
-REPORT_SECONDS = 1.0  # how long ErrImagePull shows before ImagePullBackOff
+REPORT_SECONDS, LEAST_REPORT = (
+    1.0,
+    0.5,
+)  # how long ErrImagePull shows before ImagePullBackOff; at any pace long enough to be seen
 
 Event = tuple[str, str, str]  # type, reason, message
 
@@ -63,7 +66,7 @@ class Pulls:
         node_of: Callable[[str], Object | None] = lambda _: None,
         pace: float = 1.0,
     ) -> None:
-        """`pace` is the part of the kubelet's back-off after a failed pull that is waited for."""
+        """`pace` is the part of the kubelet's waits after a failed pull that is waited for."""
         self.source, self.references, self.node_of, self.pace = source, references, node_of, pace
         self._present: dict[str, dict[str, Image]] = {}  # node → full name → image
         self._pulls: dict[tuple[str, str], Pull] = {}  # pod uid, image
@@ -138,7 +141,7 @@ class Pulls:
                 ("Warning", "Failed", f'Failed to pull image "{given}": {pull.error}'),
                 ("Warning", "Failed", "Error: ErrImagePull"),
             ]
-            return Answer(None, "ErrImagePull", pull.error, events, REPORT_SECONDS)
+            return Answer(None, "ErrImagePull", pull.error, events, max(REPORT_SECONDS * self.pace, LEAST_REPORT))
         text = f'Back-off pulling image "{given}"'
         events = []
         if not pull.backing_off:

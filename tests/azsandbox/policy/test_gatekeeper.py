@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from azsandbox.controllers.client import KubeClient, path
+from azsandbox.controllers.events import timestamp
 from azsandbox.kubernetes.errors import StatusError
+from azsandbox.policy.audit import Audit
 from tests.azsandbox.policy.conftest import until
 from tests.azsandbox.policy.test_rego import LABELS
 
@@ -80,6 +84,26 @@ async def test_the_audit_finds_what_was_there_before(client: KubeClient) -> None
         "dryrun",
         'labels required: {"owner"}',
     )
+
+
+async def test_an_audit_has_the_time_of_its_beginning(client: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    await enforce(client, "dryrun")
+    times: list[str] = []
+    listed = Audit._objects
+
+    async def slowly(audit: Audit, constraints: list[Any]) -> AsyncIterator[Any]:
+        times.append(timestamp())
+        async for found in listed(audit, constraints):
+            yield found
+        await asyncio.sleep(1.1)
+
+    monkeypatch.setattr(Audit, "_objects", slowly)
+
+    async def audited() -> Any:
+        status = (await client.get(f"{KIND}/owner")).get("status") or {}
+        return times and status.get("auditTimestamp", "") >= times[0] and status["auditTimestamp"]
+
+    assert await until(audited) in times
 
 
 async def test_a_template_that_cannot_be_used_says_so_in_its_status_and_defines_no_kind(client: KubeClient) -> None:

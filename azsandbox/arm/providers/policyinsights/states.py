@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from azsandbox.arm import errors
+from azsandbox.arm import errors, polling
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.operations import Operation, Style, Work
 from azsandbox.arm.policy import compliance, events
@@ -113,7 +113,8 @@ class PolicyStates(Query):
 
     async def result(self, call: Call, operation: Operation) -> Answer:
         if operation.running:
-            return Answer(202, None, {"Location": call.full_url})
+            again = polling.delay(call.arm, self.style.retry_after)
+            return Answer(202, None, {"Location": call.full_url, **again})
         return Answer(200)
 
 

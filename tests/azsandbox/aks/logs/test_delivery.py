@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from azsandbox.aks.logs import metrics
 from azsandbox.host import Host
 from tests.azsandbox.aks.logs.conftest import MAPS, Lab, config_map
 
@@ -147,6 +148,16 @@ async def test_metrics_arrive_with_the_units_that_azure_gives_them(lab: Lab) -> 
     assert (row["UnitName"], row["TimeGrain"], row["Count"]) == ("MilliCores", "PT1M", 1.0)
     assert row["Minimum"] <= row["Average"] <= row["Maximum"]
     assert lab.cluster.server.audit is None
+
+
+async def test_metrics_are_taken_as_soon_as_a_setting_wants_them(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "LEAST", 3600.0)
+    for _ in range(2):  # the second time there is nothing left of a minute that began before
+        await lab.listen()
+        await asyncio.sleep(0.1)
+        before = len(lab.rows("AzureMetrics"))
+        await lab.listen(metrics=True)
+        await lab.until(lambda: len(lab.rows("AzureMetrics")) > before, 10)  # noqa: B023 - asked at once
 
 
 async def test_rows_survive_a_restart_and_listening_goes_on(lab: Lab) -> None:

@@ -153,6 +153,8 @@ async def test_an_evaluation_on_demand_is_followed_to_its_end(arm: Arm) -> None:
     await arm.start()
     started = await call("POST", f"{RG}/{STATES}/triggerEvaluation", version=OLD)
     assert (started.status_code, started.content) == (202, b"")
+    running = await call.http.get(started.headers["Location"])
+    assert (running.status_code, running.headers["x-ms-retry-after-ms"]) == (202, "50")
     ended = await call.done(started)
     assert (ended.status_code, ended.content) == (200, b"")
     assert [s["complianceState"] for s in await states(call)] == ["NonCompliant"]
