@@ -18,6 +18,7 @@ from labkit.output import Output
 from labkit.settings import Settings
 
 if TYPE_CHECKING:
+    from labkit.annotations import Annotator
     from labkit.readers import ArmReader, KubernetesReader, LogsReader
 
 KEPT = ".labkit"
@@ -42,7 +43,7 @@ class Access:
         self.home = home
         self.target = target
         self.connection = targets.Connection(place="not connected")
-        self._kubernetes: tuple[tuple[str, int, str], KubernetesReader] | None = None
+        self._kubernetes: tuple[tuple[str, int, str], Annotator] | None = None
         self._current = False
 
     def connect(self) -> None:
@@ -233,16 +234,29 @@ class Access:
     def kubernetes(self) -> KubernetesReader:
         """Reads of the cluster's API, as it answers them; fetches a kubeconfig if there is none yet.
 
-        One reader serves until the kubeconfig changes, since signing in runs a program; it can be read from after it
-        was closed.
+        One reader, with its connection, serves until the kubeconfig changes, since signing in runs a program; it can be
+        read from after it was closed.
         """
-        from labkit.readers import KubernetesReader
+        return self._annotator()
+
+    def annotate(self, path: str, annotations: Mapping[str, str], manager: str) -> None:
+        """Set annotations of the object at `path` of the cluster's API, as a field manager. Raises ReadError."""
+        try:
+            self._annotator().annotate(path, annotations, manager)
+        except ReadError as error:
+            if error.status != 0:
+                raise
+            self.connect()  # as for kubectl: what answered has gone, and is brought back where the lab can
+            self._annotator().annotate(path, annotations, manager)
+
+    def _annotator(self) -> Annotator:
+        from labkit.annotations import Annotator
 
         if not self.kubeconfig_path.exists():
             self.kubeconfig()
         source = (str(self.kubeconfig_path), self.kubeconfig_path.stat().st_mtime_ns, self.connection.context)
         if self._kubernetes is None or self._kubernetes[0] != source:
-            self._kubernetes = source, KubernetesReader(self.kubeconfig_path, self.connection.context)
+            self._kubernetes = source, Annotator(self.kubeconfig_path, self.connection.context)
         return self._kubernetes[1]
 
 

@@ -100,11 +100,7 @@ class Looking(Access):
         title: str,
         order: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> Table:
-        reader = self.kubernetes()
-        try:
-            items = [item for page in reader.pages(path) for item in page]
-        finally:
-            reader.close()
+        items = [item for page in self.kubernetes().pages(path) for item in page]
         return self.table(map(row, sorted(items, key=order) if order else items), title)
 
     def watch(self, path: str, row: Callable[[Mapping[str, Any]], Row], title: str, *, minutes: float = 30) -> LiveView:
@@ -132,11 +128,7 @@ class Looking(Access):
         """The node pools as a picture, with the same in words."""
         from labkit.views import diagram
 
-        reader = self.kubernetes()
-        try:
-            nodes = [item for page in reader.pages("/api/v1/nodes") for item in page]
-        finally:
-            reader.close()
+        nodes = [item for page in self.kubernetes().pages("/api/v1/nodes") for item in page]
         return diagram.pools(self.cluster(), nodes)
 
 

@@ -42,15 +42,12 @@ class Policies:
         """The constraints that the add-on has made; none where there is no Gatekeeper."""
         reader = self._lab.kubernetes()
         try:
-            try:
-                kinds = [r["name"] for r in reader.get(CONSTRAINTS)["resources"] if "/" not in r["name"]]
-            except ReadError as error:
-                if not error.missing:
-                    raise
-                return []
-            found = [item for kind in kinds for page in reader.pages(f"{CONSTRAINTS}/{kind}") for item in page]
-        finally:
-            reader.close()
+            kinds = [r["name"] for r in reader.get(CONSTRAINTS)["resources"] if "/" not in r["name"]]
+        except ReadError as error:
+            if not error.missing:
+                raise
+            return []
+        found = [item for kind in kinds for page in reader.pages(f"{CONSTRAINTS}/{kind}") for item in page]
         return [c for c in found if ASSIGNMENT in (c["metadata"].get("annotations") or {})]
 
     def table(self) -> Table:

@@ -237,19 +237,19 @@ class KubernetesReader:
         """Close its connections."""
         self._client.rest_client.close()
 
-    def _open(self, path: str, query: Mapping[str, str], timeout: float) -> Any:
-        response = self._ask(path, query, timeout)
+    def _open(self, path: str, query: Mapping[str, str], timeout: float, method: str = "GET", body: str = "") -> Any:
+        response = self._ask(path, query, timeout, method, body)
         if response.status == 401:  # the token may have ended meanwhile, or its issuer begun anew
             response.release_conn()
             self._client = self._signed_in()
-            response = self._ask(path, query, timeout)
+            response = self._ask(path, query, timeout, method, body)
         if response.status >= 400:
-            body = response.read(decode_content=True)
+            said = response.read(decode_content=True)
             response.release_conn()
-            raise _kubernetes_error(path, response.status, body)
+            raise _kubernetes_error(f"{method} {path}", response.status, said)
         return response
 
-    def _ask(self, path: str, query: Mapping[str, str], timeout: float) -> Any:
+    def _ask(self, path: str, query: Mapping[str, str], timeout: float, method: str, body: str) -> Any:
         import urllib3
 
         configuration = self._client.configuration
@@ -257,20 +257,23 @@ class KubernetesReader:
         if query:
             url += ("&" if "?" in path else "?") + urlencode(query)
         headers = {"Accept": "application/json"}
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        if body:
+            headers["Content-Type"] = "application/merge-patch+json"
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        limit = urllib3.Timeout(connect=10, read=timeout)
         try:
             return self._client.rest_client.pool_manager.request(
-                "GET", url, headers=headers, preload_content=False, timeout=urllib3.Timeout(connect=10, read=timeout)
+                method, url, headers=headers, body=body or None, preload_content=False, timeout=limit
             )
         except urllib3.exceptions.HTTPError as error:
             why = getattr(error, "reason", None) or error
-            raise ReadError(f"GET {path} was not answered: {why}", 0, "NoAnswer", "labkit up") from error
+            raise ReadError(f"{method} {path} was not answered: {why}", 0, "NoAnswer", "labkit up") from error
 
 
-def _kubernetes_error(path: str, status: int, body: bytes) -> ReadError:
+def _kubernetes_error(asked: str, status: int, body: bytes) -> ReadError:
     try:
         said = json.loads(body)
         reason, message = str(said.get("reason", "")), str(said.get("message", ""))
     except (ValueError, AttributeError):
         reason, message = "", body[:200].decode(errors="replace")
-    return ReadError(f"GET {path}: {status} {reason}: {message}", status, reason)
+    return ReadError(f"{asked}: {status} {reason}: {message}", status, reason)

@@ -7,11 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.errors import LabError
 from labkit.gitops import state
 
+LOOKED_AT = ("GitRepository", "Kustomization")
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
 
+MORE = {
+    "Bucket": "/apis/source.toolkit.fluxcd.io/v1/buckets",
+    "ImageRepository": "/apis/image.toolkit.fluxcd.io/v1/imagerepositories",
+    "ImageUpdateAutomation": "/apis/image.toolkit.fluxcd.io/v1/imageupdateautomations",
+    "Receiver": "/apis/notification.toolkit.fluxcd.io/v1/receivers",
+}
+"""What Flux can be asked to look at beside the kinds that are shown."""
+
 Object = Mapping[str, Any]
+Annotate = Callable[[str, Mapping[str, str], str], object]
 
 
 def arrived(read: Callable[[], Mapping[str, list[Object]]], commit: str, source: str) -> Callable[[], bool | str]:
@@ -63,12 +74,17 @@ def _at(revision: str, commit: str) -> str:
     return f"{here}, not ready" if revision.endswith(f"sha1:{commit}") else f"{here}, expected at {commit[:8]}"
 
 
-def request(annotate: Callable[[str, str, str], object], name: str, kind: str = "gitrepository") -> None:
-    """Asks Flux to look at an object now rather than after its interval; `annotate` writes an annotation.
+def request(annotate: Annotate, namespace: str, name: str, kind: str) -> None:
+    """Asks Flux to look at an object now rather than after its interval; `annotate` writes annotations.
 
-    It is what `flux reconcile` does.
+    It is what `flux reconcile` does, under that program's name. Raises LabError for a kind that is not Flux's.
     """
-    annotate(kind, name, f"{REQUESTED}={time.time_ns()}")
+    paths = {known.lower(): path for known, path in (state.KINDS | MORE).items()}
+    if kind.lower() not in paths:
+        raise LabError(f"Flux looks at {', '.join(paths)}; found {kind!r}.", "help(lab.gitops.request)")
+    group, _, plural = paths[kind.lower()].rpartition("/")
+    path = f"{group}/namespaces/{namespace}/{plural}/{name}"
+    annotate(path, {REQUESTED: str(time.time_ns())}, "flux")
 
 
 def _name(item: Object) -> str:

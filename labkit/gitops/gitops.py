@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -43,8 +42,7 @@ class GitOps:
 
     def objects(self) -> Mapping[str, list[Mapping[str, Any]]]:
         """Flux's objects as the cluster has them, by kind."""
-        with contextlib.closing(self._lab.kubernetes()) as reader:
-            return state.read(reader)
+        return state.read(self._lab.kubernetes())
 
     def tree(self, *, objects: bool = True) -> None:
         """Prints each source, what comes of it, and the objects that are kept, with revision and state."""
@@ -70,7 +68,7 @@ class GitOps:
 
     def request(self, kind: str = "gitrepository", name: str = SOURCE) -> None:
         """Asks Flux to look at an object now; what `flux reconcile` does."""
-        arrival.request(self._annotate, name, kind)
+        arrival.request(self._lab.annotate, SOURCE, name, kind)
 
     def arrived(self, commit: str = "", *, request: bool = True) -> Callable[[], bool | str]:
         """A question for `lab.wait`: whether the cluster stands as `commit` says (the clone's, if none is named).
@@ -80,11 +78,7 @@ class GitOps:
         wanted = commit or self.checkout.head()
         if request:
             self.request()
-        return arrival.arrived(self.objects, wanted, SOURCE)
-
-    def _annotate(self, kind: str, name: str, annotation: str) -> None:
-        words = ["annotate", "--overwrite", "--namespace", SOURCE, f"{kind}/{name}", annotation]
-        self._lab.run_kubectl(words)
+        return arrival.arrived(lambda: state.read(self._lab.kubernetes(), arrival.LOOKED_AT), wanted, SOURCE)
 
     # -- taking away --------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,12 +88,12 @@ def short(revision: str) -> str:
     return f"{head}:{digest[:8]}" if colon and len(digest) > 12 else revision
 
 
-def read(reader: Kubernetes) -> dict[str, list[Object]]:
-    """All of Flux's objects, by kind; a kind that the cluster does not have has none. Raises ReadError."""
+def read(reader: Kubernetes, kinds: Iterable[str] = tuple(KINDS)) -> dict[str, list[Object]]:
+    """Flux's objects of those kinds, by kind; a kind that the cluster does not have has none. Raises ReadError."""
     found: dict[str, list[Object]] = {}
-    for kind, path in KINDS.items():
+    for kind in kinds:
         try:
-            found[kind] = [item for page in reader.pages(path) for item in page]
+            found[kind] = [item for page in reader.pages(KINDS[kind]) for item in page]
         except ReadError as error:
             if not error.missing:
                 raise

@@ -14,6 +14,7 @@ import pytest
 
 import labkit
 from labkit import targets
+from labkit.annotations import Annotator
 from labkit.errors import CommandFailed, LabError, OperationFailed, ReadError, TargetError, ToolMissing
 from labkit.lab import Lab
 from labkit.settings import Settings
@@ -137,6 +138,24 @@ def test_kubectl_is_run_again_when_what_answers_it_was_brought_back(
     )
     assert lab.kubectl("get pods").stdout == "pods\n"
     assert target.connected == before + 1
+
+
+def test_an_annotation_is_set_when_what_answers_was_brought_back(
+    lab: Lab, target: FakeTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [ReadError("not answered", 0), None, ReadError("no", 404, "NotFound")]
+    lab.kubeconfig()
+    before = target.connected
+
+    def annotate(self: Annotator, path: str, annotations: dict[str, str], manager: str) -> None:
+        if answer := answers.pop(0):
+            raise answer
+
+    monkeypatch.setattr(Annotator, "annotate", annotate)
+    lab.annotate("/path", {"a": "b"}, "flux")
+    assert target.connected == before + 1
+    with pytest.raises(ReadError, match="no"):
+        lab.annotate("/path", {"a": "b"}, "flux")
 
 
 def test_nothing_lasts_longer_than_it_can_here(

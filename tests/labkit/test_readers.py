@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from labkit.annotations import Annotator
 from labkit.errors import ReadError
 from labkit.readers import KubernetesReader
 
@@ -31,9 +32,16 @@ class Api(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.token, self.asked = "token-1", 0
+        self.patched: list[tuple[str, str, object]] = []
 
 
 class Handler(BaseHTTPRequestHandler):
+    def do_PATCH(self) -> None:
+        assert isinstance(self.server, Api)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.patched.append((self.path, self.headers["Content-Type"], json.loads(body)))
+        self.do_GET()
+
     def do_GET(self) -> None:
         assert isinstance(self.server, Api)
         self.server.asked += 1
@@ -58,7 +66,7 @@ def api() -> Iterator[Api]:
 
 
 @pytest.fixture
-def reader(api: Api, tmp_path: Path) -> KubernetesReader:
+def reader(api: Api, tmp_path: Path) -> Annotator:
     plug_in = tmp_path / "plug-in.py"
     plug_in.write_text(PLUG_IN.format(file=str(tmp_path / "count")))
     command = {
@@ -77,7 +85,7 @@ def reader(api: Api, tmp_path: Path) -> KubernetesReader:
     }
     file = tmp_path / "kubeconfig"
     file.write_text(yaml.safe_dump(config))
-    return KubernetesReader(file)
+    return Annotator(file)
 
 
 def test_one_token_serves_many_reads_and_after_a_close(reader: KubernetesReader, tmp_path: Path) -> None:
@@ -99,3 +107,13 @@ def test_a_refusal_of_the_new_token_is_said(reader: KubernetesReader, api: Api) 
         reader.get("/api/v1/pods")
     assert refused.value.status == 401
     assert api.asked == 2
+
+
+def test_an_annotation_is_a_merge_patch_of_its_manager(reader: Annotator, api: Api) -> None:
+    api.token = "token-2"  # what the reader has is refused, and the patch is sent again with a new one
+    reader.annotate("/apis/g/v1/namespaces/n/things/t", {"a/b": "1"}, "flux")
+    sent = ("/apis/g/v1/namespaces/n/things/t?fieldManager=flux", "application/merge-patch+json")
+    assert api.patched == [(*sent, {"metadata": {"annotations": {"a/b": "1"}}})] * 2
+    api.token = "none"
+    with pytest.raises(ReadError, match="^PATCH /apis/g/v1/namespaces/n/things/t: 401 Unauthorized"):
+        reader.annotate("/apis/g/v1/namespaces/n/things/t", {"a/b": "2"}, "flux")

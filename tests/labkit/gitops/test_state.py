@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
+
+from labkit.errors import LabError
 from labkit.gitops import arrival, difference, state
 from labkit.views import flux_diagram
 from tests.labkit.healthy import REVISION, raw_flux_objects, raw_kustomization
@@ -96,3 +100,31 @@ def test_a_message_of_flux_has_its_digests_cut() -> None:
     found = objects()
     found["Kustomization"][1]["status"]["conditions"][0]["message"] = f"Applied revision: main@sha1:{COMMIT}"
     assert state.rows(found)[3]["message"] == "Applied revision: main@sha1:01234567"
+
+
+def test_flux_is_asked_by_an_annotation_to_look_now() -> None:
+    written: list[tuple[str, Mapping[str, str], str]] = []
+    arrival.request(lambda *asked: written.append(asked), "flux-system", "apps", "kustomization")
+    ((path, annotations, manager),) = written
+    assert path == "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations/apps"
+    assert (list(annotations), manager) == (["reconcile.fluxcd.io/requestedAt"], "flux")
+    with pytest.raises(LabError, match=r"Flux looks at gitrepository, .*; found 'deployment'\."):
+        arrival.request(lambda *asked: written.append(asked), "flux-system", "apps", "deployment")
+
+
+def test_what_has_arrived_is_asked_of_the_kinds_that_say_it() -> None:
+    class Reader:
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+            raise NotImplementedError
+
+        def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+            self.asked.append(path.rpartition("/")[2])
+            yield []
+
+    reader = Reader()
+    found = state.read(reader, arrival.LOOKED_AT)
+    assert reader.asked == ["gitrepositories", "kustomizations"]
+    assert arrival.stands(found, COMMIT, "flux-system") == "there is no GitRepository flux-system"
