@@ -115,5 +115,5 @@ def test_an_annotation_is_a_merge_patch_of_its_manager(reader: Annotator, api: A
     sent = ("/apis/g/v1/namespaces/n/things/t?fieldManager=flux", "application/merge-patch+json")
     assert api.patched == [(*sent, {"metadata": {"annotations": {"a/b": "1"}}})] * 2
     api.token = "none"
-    with pytest.raises(ReadError, match="^PATCH /apis/g/v1/namespaces/n/things/t: 401 Unauthorized"):
+    with pytest.raises(ReadError, match=r"^PATCH /apis/g/v1/namespaces/n/things/t: 401 Unauthorized"):
         reader.annotate("/apis/g/v1/namespaces/n/things/t", {"a/b": "2"}, "flux")
