@@ -44,6 +44,9 @@ fi
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 say "installing the lab into $venv (a minute or two the first time)"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -e ".$extras"
+# what is installed to be edited is not compiled by pip, and not at a start where PYTHONDONTWRITEBYTECODE is set: then
+# every kernel and every sandbox would compile its modules anew
+"$venv/bin/python" -m compileall -q azsandbox labkit
 # jsonschema imports this grammar compiler whenever it is there, which costs two seconds at every start of Jupyter;
 # formats that need it are not checked then, and nothing here has any
 "$venv/bin/pip" uninstall --quiet --disable-pip-version-check --yes rfc3987-syntax >/dev/null 2>&1 || true
