@@ -1,6 +1,7 @@
 """Builds with real kustomize: `kubectl kustomize`, as Flux calls it: no plugins, files from all of the artifact, and none from beside it.
 
-A build that was done before costs no process: its output is kept by the content of the tree. A kustomization that does
+A build that was done before costs no process: its output is kept by the content of the folders that it reads, so that a
+commit costs a build to those whose files it changes. A kustomization that does
 nothing but list files is built file by file, so that a change of one file among hundreds costs no more than that file.
 """
 
@@ -63,7 +64,7 @@ class Builder:
             paths = follow(whole, folder, root, remote_bases=self.remote_bases)
         except Forbidden as error:
             raise BuildError(str(error)) from None
-        key = hashlib.sha256(folder.encode() + b"\0" + whole.digest()).digest()
+        key = hashlib.sha256(folder.encode() + b"\0" + whole.digest(paths.may_be_read)).digest()
         known = self._outputs.pop(key, None)
         if known is None:
             known = await self._by_file(tree, folder, generated.content, root, seconds, paths)

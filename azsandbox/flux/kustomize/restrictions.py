@@ -36,8 +36,10 @@ class Forbidden(ValueError):
 @dataclass
 class Paths:
     """What a build reads: `remote` are the URLs that its kustomizations name, `beyond` the files of the artifact that
-    are not below the kustomization which names them, `unclear` what may name other files than those that were seen."""
+    are not below the kustomization which names them, `unclear` what may name other files than those that were seen;
+    `folders` are those of the kustomizations."""
 
+    folders: set[str] = field(default_factory=set)
     remote: list[str] = field(default_factory=list)
     beyond: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
@@ -47,6 +49,12 @@ class Paths:
         """Whether each kustomization is kept to its own folder by kustomize: always, unless a file beyond it is named, and
         all that names files was read here. What is fetched from elsewhere never is."""
         return not self.beyond or bool(self.remote or self.unclear)
+
+    def may_be_read(self, path: str) -> bool:
+        """Whether what the artifact has at a path can make a difference to the build."""
+        if self.unclear or path in self.beyond:
+            return True
+        return any(not folder or path == folder or path.startswith(f"{folder}/") for folder in self.folders)
 
 
 def follow(tree: Tree, folder: str, root: str, *, remote_bases: bool) -> Paths:
@@ -59,12 +67,11 @@ def follow(tree: Tree, folder: str, root: str, *, remote_bases: bool) -> Paths:
 class _Walk:
     def __init__(self, tree: Tree, root: str, remote_bases: bool, found: Paths) -> None:
         self.tree, self.root, self.remote_bases, self.found = tree, root, remote_bases, found
-        self.seen: set[str] = set()
 
     def kustomization(self, folder: str) -> None:
-        if folder in self.seen:
+        if folder in self.found.folders:
             return  # kustomize finds cycles itself
-        self.seen.add(folder)
+        self.found.folders.add(folder)
         name = next((p for p in (posixpath.join(folder, n) for n in NAMES) if p in self.tree.files), None)
         content = self._read(self.tree.files[name]) if name else None
         if not isinstance(content, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -63,12 +63,16 @@ class Tree:
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
 
-    def digest(self) -> bytes:
-        """A hash of the names and the contents."""
+    def digest(self, counts: Callable[[str], bool]) -> bytes:
+        """A hash of the names and the contents of those files and folders whose paths count."""
         found = hashlib.sha256()
+        for name in sorted(filter(counts, self.folders)):
+            found.update(f"{name}\0".encode())
+        found.update(b"\0")
         for name, content in self.files.items():
-            found.update(f"{name}\0{len(content)}\0".encode())
-            found.update(content)
+            if counts(name):
+                found.update(f"{name}\0{len(content)}\0".encode())
+                found.update(content)
         return found.digest()
 
 

@@ -63,6 +63,44 @@ async def test_the_same_tree_is_built_once(build: Counted) -> None:
     assert build.runs == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "rebuilt"),
+    [
+        ("web/more.yaml", config_map("more"), True),
+        ("web/kustomization.yaml", "namePrefix: dev-\nresources: [../base]\n", True),
+        ("base/one.yaml", config_map("one", value="other"), True),
+        ("shared/patch.yaml", "- {op: add, path: /data/more, value: that}", True),
+        ("shared/other.yaml", config_map("other"), False),
+        ("elsewhere/kustomization.yaml", "resources: []", False),
+        ("base-of-others/one.yaml", config_map("one"), False),
+    ],
+)
+async def test_a_commit_costs_a_build_where_it_changes_what_is_read(
+    build: Counted, path: str, text: str, rebuilt: bool
+) -> None:
+    patches = "[{path: ../shared/patch.yaml, target: {kind: ConfigMap}}]"
+    files = {
+        "web/kustomization.yaml": f"resources: [../base]\npatches: {patches}\n",
+        "base/kustomization.yaml": "resources: [one.yaml]\n",
+        "base/one.yaml": config_map("one"),
+        "shared/patch.yaml": "- {op: add, path: /data/more, value: this}",
+    }
+    assert await build(files, "web") == ["one"]
+    await build({**files, path: text}, "web")
+    assert len(build.runs) == (2 if rebuilt else 1)
+
+
+async def test_a_kustomization_that_may_name_other_files_is_built_for_every_change(build: Counted) -> None:
+    files = {
+        "web/kustomization.yaml": "resources: [../base]\n",
+        "base/kustomization.yaml": "Resources: [one.yaml]\n",
+        "base/one.yaml": config_map("one"),
+    }
+    await build(files, "web")
+    await build({**files, "elsewhere/one.yaml": config_map("one")}, "web")
+    assert len(build.runs) == 2
+
+
 async def test_a_change_of_one_file_among_many_costs_that_file(build: Counted) -> None:
     before = await build(many(20))
     assert await build(many(20, c07="other")) == before
