@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _IGNORED = frozenset((("", "events"), ("events.k8s.io", "events")))
 _CHECK, _ABSENT, _ORPHAN, _DISCOVER = "check", "absent", "orphan", "discover"
+SOON = 0.1  # seconds from a change of a definition until resources are learned anew (client-go's looks every 30)
 
 
 class GarbageCollector(Controller):
@@ -54,7 +55,7 @@ class GarbageCollector(Controller):
     def _definitions_changed(self, kind: str, obj: Object, old: Object | None) -> None:
         before = (old or {}).get("status", {}).get("conditions") if old else None
         if kind != "MODIFIED" or obj.get("status", {}).get("conditions") != before:
-            self.queue.add(_DISCOVER)
+            self.queue.add_after(_DISCOVER, SOON)  # definitions come and go in dozens
 
     async def run(self) -> None:
         try:

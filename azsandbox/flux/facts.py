@@ -72,4 +72,5 @@ def definitions_of(controller: str) -> list[dict[str, Any]]:
 
 def access(installed_in: str) -> list[dict[str, Any]]:
     """Roles, bindings, quota and network policies of an installation in a namespace."""
-    return list(yaml.safe_load_all(_text("access.yaml").replace("NAMESPACE", installed_in)))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return list(yaml.load_all(_text("access.yaml").replace("NAMESPACE", installed_in), loader))

@@ -97,7 +97,7 @@ class Aggregation:
     def refresh(self) -> None:
         """Makes and removes the APIServices of CRDs, and sets the condition Available of all."""
         resource = self.server.resource(SERVICES)
-        objects = {obj["metadata"]["name"]: obj for obj in self.server.registry.objects(resource)}
+        objects = {obj["metadata"]["name"]: obj for obj in self.server.registry.unchanging(resource)}
         self._register_definitions(resource, objects)
         available: dict[tuple[str, str], bool] = {}
         for obj in objects.values():
@@ -117,7 +117,7 @@ class Aggregation:
 
     def _register_definitions(self, resource: Resource, objects: dict[str, Object]) -> None:
         wanted: dict[str, tuple[str, str]] = {}
-        for crd in self.server.peek_list(DEFINITIONS):
+        for crd in self.server.registry.unchanging(self.server.resource(DEFINITIONS)):
             group = crd["spec"]["group"]
             for version in crd["spec"]["versions"]:
                 if version.get("served"):

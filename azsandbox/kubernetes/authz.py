@@ -119,7 +119,7 @@ class Rbac:
     def _objects(self, name: str) -> list[Object]:
         resource = self.server.resources.named(name, RBAC)
         assert resource is not None
-        return self.server.registry.objects(resource)
+        return self.server.registry.unchanging(resource)
 
     def rules(self, user: User, namespace: str) -> Iterator[tuple[Object, str, str]]:
         """Rules that hold for a user in a namespace ("": cluster-wide): rule, where it comes from, or an error text."""

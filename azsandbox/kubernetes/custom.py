@@ -115,7 +115,7 @@ class CustomResources:
     def refresh(self) -> None:
         """Judges names, establishes definitions, and puts their resources in the place of those served before."""
         resource = self.server.resource(DEFINITIONS)
-        objects = self.server.registry.objects(resource)
+        objects = self.server.registry.unchanging(resource)
         there = {crd["metadata"]["name"] for crd in objects}
         self._accepted = {name: version for name, version in self._accepted.items() if name in there}
         for index, crd in enumerate(objects):
@@ -133,15 +133,19 @@ class CustomResources:
                 self._accepted[name] = objects[index]["metadata"]["resourceVersion"]
         self._terminating = {crd["metadata"]["name"] for crd in objects if custom_deletion.is_terminating(crd)}
         found: list[Resource] = []
-        self._versions.clear()
-        self._types.clear()
-        self._shapes.clear()
+        versions: dict[tuple[str, str, str], Object] = {}
         for crd in objects:
             if not crds.is_established(crd):
                 continue
             found += crds.resources_of(crd)
             for version in crd["spec"]["versions"]:
-                self._versions[crd["spec"]["group"], version["name"], crd["spec"]["names"]["plural"]] = version
+                versions[crd["spec"]["group"], version["name"], crd["spec"]["names"]["plural"]] = version
+        # What was made of a definition stays until the definition is written: that is other objects then.
+        before, self._versions = self._versions, versions
+        kept: dict[tuple[str, str, str], Any]
+        for kept in (self._types, self._shapes):
+            for key in [key for key in kept if key not in versions or versions[key] is not before.get(key)]:
+                del kept[key]
         served = {item.collection: item for item in found}
         for collection, gone in self._served.items():
             if collection not in served:

@@ -30,6 +30,7 @@ class Registry:
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self._callbacks: dict[str, list[Callable[[], None]]] = {}
+        self._read: dict[str, dict[str, tuple[int, Object]]] = {}  # URL path → key → revision, and what was read of it
         self.shape: Callable[[Resource], Callable[[Object], None] | None] = lambda resource: None  # of custom resources
 
     def on_write(self, collection: str, callback: Callable[[], None]) -> None:
@@ -99,6 +100,22 @@ class Registry:
         """All objects of a namespace, or of all."""
         records = self.bucket.list(resource.collection, resource.prefix(namespace))
         return [self.load(resource, record.value) for record in records]
+
+    def unchanging(self, resource: Resource) -> list[Object]:
+        """All objects of a built-in resource, shared with whoever asks again: they must not be changed.
+
+        Of those that were not written since the last time none is read again, which counts where a write of one of
+        many long ones has all of them looked at.
+        """
+        before = self._read.get(resource.path()) or {}
+        found: dict[str, tuple[int, Object]] = {}
+        for record in self.bucket.list(resource.collection):
+            known = before.get(record.key)
+            if known is None or known[0] != record.revision:
+                known = record.revision, self.load(resource, record.value)
+            found[record.key] = known
+        self._read[resource.path()] = found
+        return [obj for _, obj in found.values()]
 
     # --- writing
 

@@ -184,7 +184,10 @@ class ResourceTable:
 
     def replace_custom(self, resources: list[Resource]) -> None:
         """Puts these in the place of all custom resources."""
-        for resource in [r for r in self._by_path.values() if r.custom]:
+        before = [r for r in self._by_path.values() if r.custom]
+        if before == resources:
+            return
+        for resource in before:
             del self._by_path[resource.group, resource.version, resource.name]
             self._by_kind.pop(resource.gvk, None)
         for resource in resources:

@@ -1,7 +1,8 @@
 """The OpenAPI documents: /openapi/v3 by group and version, and /openapi/v2.
 
 What the types are comes from the Go structs (definitions), how they are described from the package
-kubernetes-validate. Documents are made when asked for and kept until the resources change.
+kubernetes-validate. Documents are made when asked for and kept until what they tell of changes: a definition of a custom
+resource that comes or goes changes the document of its group alone.
 """
 
 from __future__ import annotations
@@ -186,76 +187,84 @@ class Schemas:
         return {**schema, "default": ""} if type_.kind == d.STRING else schema
 
 
+Basis = tuple[tuple[Resource, Any], ...]  # resources, each with the schema of its definition if it is custom
+
+
+class Document:
+    """A document of a group and version, made when it is first asked for."""
+
+    def __init__(self, basis: Basis, tag: str) -> None:
+        self.basis, self.tag = basis, tag
+        self.body: bytes | None = None
+
+    def is_of(self, basis: Basis) -> bool:
+        """Whether it tells of these resources by these very schemas."""
+        return len(basis) == len(self.basis) and all(
+            schema is known and resource == before
+            for (resource, schema), (before, known) in zip(basis, self.basis, strict=True)
+        )
+
+
 class OpenApi:
     """Answers what is below /openapi."""
 
     def __init__(self, server: ApiServer) -> None:
         self.server = server
-        self._documents: dict[str, tuple[bytes, str]] = {}
-        self._generation = -1
+        self._documents: dict[str, Document] = {}
+        self._second: tuple[Basis, bytes, str] | None = None  # what the document of v2 was made of, it, and its hash
 
     def answer(self, request: Request) -> Response:
         """A document, the index of documents, 304, 301 to the right hash, 404 or 406."""
         if request.method not in ("GET", "HEAD"):
             raise errors.method_not_allowed()
-        if self._generation != self.server.resources.generation:
-            self._documents.clear()
-            self._generation = self.server.resources.generation
         path = request.path.rstrip("/")
         if path == "/openapi/v3":
             return self._index()
         if path == "/openapi/v2":
             return self._v2(request)
         name = path.removeprefix("/openapi/v3/")
-        if not path.startswith("/openapi/v3/") or name not in self._names():
+        document = self._current().get(name) if path.startswith("/openapi/v3/") else None
+        if document is None:
             return Response(404, b"", content_type="")
         if not _takes_json(request):
             return Response(406, b"", content_type="")
-        return self._document(request, path, *self._v3(name))
+        if document.body is None:
+            document.body = self._build([resource for resource, _ in document.basis])
+        return self._document(request, path, document.body, document.tag)
 
-    def _names(self) -> dict[str, tuple[str, str] | None]:
-        """What has a document: groups, and their versions."""
-        found: dict[str, tuple[str, str] | None] = {
-            ".well-known/openid-configuration": None,
-            "api": None,
-            "apis": None,
-            "openid/v1/jwks": None,
-            "version": None,
-        }
-        for resource in self.server.resources:
+    def _current(self) -> dict[str, Document]:
+        """The documents there are, by name: of groups, which say nothing, and of their versions."""
+        names = (".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version")
+        bases: dict[str, list[tuple[Resource, Any]]] = {name: [] for name in names}
+        for resource, schema in self._basis():
             base = f"apis/{resource.group}" if resource.group else "api"
-            found[base] = None
-            found[f"{base}/{resource.version}"] = (resource.group, resource.version)
-        return dict(sorted(found.items()))
+            bases.setdefault(base, [])
+            bases.setdefault(f"{base}/{resource.version}", []).append((resource, schema))
+        before, self._documents = self._documents, {}
+        for name in sorted(bases):
+            basis, known = tuple(bases[name]), before.get(name)
+            kept = known if known is not None and known.is_of(basis) else Document(basis, self._hash(name, basis))
+            self._documents[name] = kept
+        return self._documents
+
+    def _basis(self) -> Basis:
+        """What all documents together depend on."""
+        server = self.server
+        return tuple((item, server.custom.schema_of(item) if item.custom else None) for item in server.resources)
 
     def _index(self) -> Response:
-        paths = {}
-        for name in self._names():
-            paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._hash(name)}"}
+        documents = self._current().items()
+        paths = {name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={known.tag}"} for name, known in documents}
         return Response(200, orjson.dumps({"paths": paths}), content_type="text/plain; charset=utf-8")
 
-    def _hash(self, name: str) -> str:
+    def _hash(self, name: str, basis: Basis) -> str:
         """What a document's content depends on, as a hash: no document is made for the index alone."""
-        group_version = self._names()[name]
         parts: list[Any] = [self.server.version, name]
-        if group_version is not None:
-            for resource in self._resources(*group_version):
-                parts.append(resource.name)
-                if resource.custom:
-                    parts.append(self.server.custom.schema_of(resource))
+        for resource, schema in basis:
+            parts.append(resource.name)
+            if resource.custom:
+                parts.append(schema)
         return hashlib.sha512(orjson.dumps(parts)).hexdigest().upper()
-
-    def _resources(self, group: str, version: str) -> list[Resource]:
-        return [item for item in self.server.resources if (item.group, item.version) == (group, version)]
-
-    def _v3(self, name: str) -> tuple[bytes, str]:
-        """A document and its hash."""
-        found = self._documents.get(name)
-        if found is None:
-            group_version = self._names()[name]
-            resources = self._resources(*group_version) if group_version else []
-            found = self._documents[name] = (self._build(resources), self._hash(name))
-        return found
 
     def _build(self, resources: list[Resource]) -> bytes:
         schemas = Schemas(self.server.types.definitions, self.server.minor, _V3_REF)
@@ -326,8 +335,8 @@ class OpenApi:
                 return Response(406, b"", content_type="")
             body = openapi_protobuf.document(self.server.resources, self.server.version)
             return Response(200, body, content_type=openapi_protobuf.CONTENT_TYPE)
-        found = self._documents.get("v2")
-        if found is None:
+        basis = self._basis()
+        if self._second is None or not Document(self._second[0], "").is_of(basis):
             schemas = Schemas(self.server.types.definitions, self.server.minor, _V2_REF)
             for resource in self.server.resources:
                 self._kind_schemas(schemas, resource)
@@ -338,8 +347,8 @@ class OpenApi:
                 "definitions": dict(sorted(schemas.found.items())),
             }
             body = orjson.dumps(document)
-            found = self._documents["v2"] = (body, hashlib.sha512(body).hexdigest().upper())
-        return self._document(request, "/openapi/v2", *found)
+            self._second = basis, body, hashlib.sha512(body).hexdigest().upper()
+        return self._document(request, "/openapi/v2", *self._second[1:])
 
 
 def _takes_json(request: Request) -> bool:

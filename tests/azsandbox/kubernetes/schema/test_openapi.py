@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from azsandbox.kubernetes.request import Request
-from azsandbox.kubernetes.resources import ResourceTable
+from azsandbox.kubernetes.resources import Resource, ResourceTable
 from azsandbox.kubernetes.schema.definitions import definitions
 from azsandbox.kubernetes.schema.openapi import OpenApi
 
@@ -15,6 +15,12 @@ from azsandbox.kubernetes.schema.openapi import OpenApi
 def openapi():
     types = SimpleNamespace(definitions=definitions())
     return OpenApi(SimpleNamespace(resources=ResourceTable(), version="v1.35.4", minor="1.35", types=types))
+
+
+def custom(name):
+    """A custom resource of the group example.com."""
+    kind = name.removesuffix("s").capitalize()
+    return Resource("example.com", "v1", name, "", kind, True, ("get",), custom=True, list_kind=f"{kind}List")
 
 
 def get(openapi, path, **headers):
@@ -82,3 +88,38 @@ def test_v2_comes_as_json_and_in_protocol_buffers(openapi):
     assert found.status == 200
     assert found.body.startswith(b"\x0a\x032.0")
     assert b"fieldValidation" in found.body
+
+
+def test_a_definition_changes_the_document_of_its_group_alone():
+    table = ResourceTable()
+    schemas = {"pears": {"type": "object"}}
+    server = SimpleNamespace(
+        resources=table,
+        version="v1.35.4",
+        minor="1.35",
+        types=SimpleNamespace(definitions=definitions()),
+        custom=SimpleNamespace(schema_of=lambda resource: schemas[resource.name]),
+    )
+    served, made = OpenApi(server), []
+    build = served._build
+    served._build = lambda resources: made.append([resource.name for resource in resources]) or build(resources)
+
+    def read(path):
+        found = get(served, path)
+        return found.headers["etag"], orjson.loads(found.body)
+
+    before = read("/openapi/v3/apis/batch/v1")
+    assert get(served, "/openapi/v3/apis/example.com/v1").status == 404
+    table.replace_custom([custom("pears")])
+    tag, document = read("/openapi/v3/apis/example.com/v1")
+    assert "com.example.v1.Pear" in document["components"]["schemas"]
+    assert read("/openapi/v3/apis/batch/v1") == before
+    assert made == [["cronjobs", "jobs"], ["pears"]]
+
+    schemas["pears"] = {"type": "object", "properties": {"spec": {"type": "string"}}}
+    changed, document = read("/openapi/v3/apis/example.com/v1")
+    assert changed != tag
+    assert document["components"]["schemas"]["com.example.v1.Pear"]["properties"]["spec"] == {"type": "string"}
+    table.replace_custom([])
+    assert get(served, "/openapi/v3/apis/example.com/v1").status == 404
+    assert made == [["cronjobs", "jobs"], ["pears"], ["pears"]]
