@@ -2,16 +2,13 @@
 
 One process runs all of them with nbclient, which ends each kernel at once: asked to end by itself, a kernel takes
 three seconds about every sixth time. Lessons build on each other, so they run one after the other, and the first that
-fails is the last, unless the rest is asked for; the kernel of the next run starts, and imports what lessons import, while
-a run goes on. docs/notebook-format.md says how a lesson marks its exercises and cells that are to fail.
+fails is the last, unless the rest is asked for; the kernel of the next run starts while a run goes on (labkit/kernels.py). docs/notebook-format.md says how a lesson marks its exercises and cells that are to fail.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
 import sys
 import threading
 import time
@@ -27,15 +24,6 @@ NO_LESSONS = 3
 CELL_SECONDS = 300
 """How long one cell may run."""
 SOLUTIONS = "solutions"
-IMPORTED = (
-    "labkit.lab",
-    "azure.identity",
-    "azure.mgmt.authorization",
-    "azure.mgmt.containerservice",
-    "azure.mgmt.resource.resources",
-    "kubernetes.client",
-)
-"""What a kernel imports before its lesson runs. No name is bound: a lesson that forgets an import still fails."""
 METADATA = "labkit"
 
 
@@ -75,12 +63,14 @@ def run(
     if not notebooks:
         print(f"no lessons in {folder}{f' for {chr(32).join(lessons)}' if lessons else ''}", file=sys.stderr)
         return NO_LESSONS
+    from labkit.kernels import Kernels
+
     started, failed, ended = time.monotonic(), 0, 0
     runs = [(path, number) for path in notebooks for number in range(1, times + 1)]
-    with Kernels(folder, home or folder.parent) as kernels:
-        kernel = kernels.start()
+    with Kernels(folder, home or folder.parent, notebooks) as kernels:
+        kernel = kernels.start(runs[0][0])
         for path, number in runs:
-            following = kernels.start() if ended + 1 < len(runs) else None
+            following = kernels.start(runs[ended + 1][0]) if ended + 1 < len(runs) else None
             outcome = run_once(path, number, kernel, save)
             kernels.end(kernel)
             kernel = following
@@ -103,78 +93,6 @@ def find(folder: Path, lessons: Sequence[str] = ()) -> Iterator[Path]:
     for path in sorted(folder.glob("[0-9][0-9]-*.ipynb")):
         if not lessons or any(path.stem.startswith(lesson) for lesson in lessons):
             yield path
-
-
-class Kernels:
-    """The kernels of a run, none of which outlives it: not if it fails, not after Ctrl-C, not after SIGTERM.
-
-    Used with `with`, in the main thread, whose handlers of the two signals it puts back at the end.
-    """
-
-    def __init__(self, folder: Path, home: Path) -> None:
-        """Kernels work in `folder`; `home` is the folder of lab.toml."""
-        self._folder, self._home = folder, home
-        self._alive: list[Any] = []
-        self._starting = False
-        self._signal = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Kernels:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for kernel in list(self._alive):
-            self.end(kernel)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def start(self) -> Any:
-        """A kernel that is starting, and imports what lessons import."""
-        from jupyter_client.manager import AsyncKernelManager
-        from jupyter_core.utils import run_sync
-
-        # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
-        environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": _python_path()}
-        environment.setdefault("LABKIT_SETTINGS", str(self._home / "lab.toml"))
-        imports = "; ".join(f"__import__({name!r})" for name in IMPORTED)
-        # Asynchronous: with a manager that is not, nbclient waits for a cell for ever, whatever its limit.
-        manager = AsyncKernelManager(kernel_name="python3")
-        self._starting = True  # a signal waits until the new process is known, and so can be ended
-        try:
-            run_sync(manager.start_kernel)(
-                env=environment,
-                cwd=str(self._folder),
-                extra_arguments=[f"--IPKernelApp.exec_lines={imports}", "--IPKernelApp.log_level=ERROR"],
-            )
-            self._alive.append(manager)
-        finally:
-            self._starting = False
-        if self._signal:
-            self._raise(self._signal)
-        return manager
-
-    def end(self, kernel: Any) -> None:
-        """Ends a kernel at once, with the programs that it runs; one that has ended is nothing to do."""
-        from jupyter_core.utils import run_sync
-
-        if kernel in self._alive:
-            self._alive.remove(kernel)
-        if kernel is not None and kernel.has_kernel:
-            run_sync(kernel.shutdown_kernel)(now=True)
-
-    def _on_signal(self, number: int, _: Any) -> None:
-        if self._starting:
-            self._signal = number
-        else:
-            self._raise(number)
-
-    @staticmethod
-    def _raise(number: int) -> None:
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
 
 
 def run_once(path: Path, number: int, kernel: Any, save: Path | None = None) -> Outcome:
@@ -239,12 +157,6 @@ def _save(notebook: Any, path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
-
-
-def _python_path() -> str:
-    root = str(Path(__file__).resolve().parent.parent)
-    known = os.environ.get("PYTHONPATH")
-    return f"{root}{os.pathsep}{known}" if known else root
 
 
 def _said(error: Any) -> str:
