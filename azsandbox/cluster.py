@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azsandbox import yaml_files
 from azsandbox.controllers import metrics_server
 from azsandbox.controllers.client import KubeClient
 from azsandbox.controllers.informer import Controller, Informers
@@ -23,10 +24,9 @@ from azsandbox.store import Bucket, Store
 from azsandbox.tasks import end
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from azsandbox.certificates import Authority
     from azsandbox.controllers.client import Transport
+    from azsandbox.kubernetes.serving import Server
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Cluster:
         self.port = 0
         self.authority = authority
         self._controllers, self._options = controllers, options or {}
-        self._uvicorn: uvicorn.Server | None = None
+        self._uvicorn: Server | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._informers: Informers | None = None
 
@@ -153,7 +153,7 @@ class Cluster:
         """Ends listener and controllers; the state stays in the bucket."""
         await self.server.stop()
         if self._uvicorn is not None:
-            self._uvicorn.should_exit = True
+            self._uvicorn.end()
         serving = [task for task in self._tasks if self._uvicorn is not None and task.get_name().startswith("serve ")]
         await end(task for task in self._tasks if task not in serving)
         if self._informers is not None:
@@ -166,8 +166,6 @@ class Cluster:
 
     def kubeconfig(self, user: str = "admin", token: str = "") -> str:
         """A kubeconfig with the administrator's token, or another."""
-        import yaml
-
         ca = base64.b64encode(self.ca_pem.encode()).decode()
         config = {
             "apiVersion": "v1",
@@ -177,8 +175,7 @@ class Cluster:
             "contexts": [{"name": self.name, "context": {"cluster": self.name, "user": user}}],
             "current-context": self.name,
         }
-        text: str = yaml.safe_dump(config, sort_keys=False)
-        return text
+        return yaml_files.dump(config)
 
 
 def all_controllers() -> list[type[Controller]]:

@@ -132,10 +132,6 @@ def endpoint(arm: App, entra: App, git: App, registry: App, logs: App) -> App:
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, code: str, message: str) -> None:
     """Answers with an error in the common envelope of Azure's services."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": message[:100]})
-        return
     if scope["type"] != "http":
         return
     body = json.dumps({"error": {"code": code, "message": message}}).encode()

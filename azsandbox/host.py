@@ -26,6 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from azsandbox import garbage
 from azsandbox.certificates import Authority
 from azsandbox.clock import Clock, Speed
 from azsandbox.dispatch import App, Dispatch, Receive, Scope, Send, endpoint
@@ -207,7 +208,7 @@ class Host:
         config = Config(
             cast(Any, self.dispatch),
             http="httptools",
-            ws="wsproto",
+            ws="none",  # an API server has WebSockets, and a port of its own
             lifespan="off",
             interface="asgi3",
             access_log=False,
@@ -215,7 +216,6 @@ class Host:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            ws_per_message_deflate=False,
         )
         config.load()
         self._connections = ServerState()
@@ -246,6 +246,7 @@ class Host:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped.set)
         await self.start()
+        garbage.tune()
         await self._stopped.wait()
         await self.stop()
 

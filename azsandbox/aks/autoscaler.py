@@ -12,8 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from azsandbox import yaml_files
 from azsandbox.aks import control_plane, facts, machines, node_resource_group
 from azsandbox.aks.converge import made
 from azsandbox.aks.drain import DrainTimeout, drain, to_evict
@@ -48,9 +47,14 @@ def seconds(text: str) -> float:
 async def run(arm: Any) -> None:
     """Looks at every cluster with an autoscaled pool, for ever."""
     scalers: dict[str, Autoscaler] = {}
+    there: dict[str, str] = {}
+    read = -1  # the revision of what there is
     try:
         while True:
-            there = {control_plane.key(stored): stored.id for stored in arm.resources.all(CLUSTERS)}
+            revision = arm.resources.bucket.revision
+            if revision != read:
+                there = {control_plane.key(stored): stored.id for stored in arm.resources.all(CLUSTERS)}
+                read = revision
             for key in [key for key in scalers if key not in there]:
                 await scalers.pop(key).close()
             for key, cluster_id in there.items():
@@ -97,6 +101,7 @@ class Autoscaler:
         self._status = ""
         self._followed: Followed | None = None
         self._looked: Any = None  # what the last look saw, if time alone changes nothing about it
+        self._began, self._key = -1, ""  # of Resource Manager at the last look, and what the host knows the cluster by
 
     def setting(self, cluster: Stored, name: str) -> str:
         """A value of the autoscaler profile."""
@@ -111,6 +116,9 @@ class Autoscaler:
 
     async def scan(self) -> None:
         """One look: grow, else shrink; then the status."""
+        if self._looked is not None and self._unchanged():
+            return
+        began = self.arm.resources.bucket.revision
         cluster = self.arm.resources.get(self.cluster_id)
         client = control_plane.client(self.arm, cluster) if cluster else None
         if cluster is None or client is None or cluster.properties["powerState"]["code"] != "Running":
@@ -129,6 +137,7 @@ class Autoscaler:
         followed = await self._follow(client)
         idle = [p for p in pools if not self.arm.operations.of(p.id)]
         seen = (followed.changes, cluster.revision, [(p.id, p.revision) for p in pools], [p.id for p in idle])
+        self._began, self._key = began, control_plane.key(cluster)
         if seen == self._looked:
             return
         self._looked = None
@@ -144,6 +153,14 @@ class Autoscaler:
         await self._tell_status(cluster, client, pools)
         if not self.unneeded and not any(map(_unschedulable, pods)):
             self._looked = seen
+
+    def _unchanged(self) -> bool:
+        """Whether since the last look nothing was written to Resource Manager, nothing was told of the cluster, and its
+        API server has not started anew: then there is no need to read anything."""
+        followed, api = self._followed, self.arm.services.clusters.get(self._key)
+        if followed is None or api is None or api.client is not followed.client:
+            return False
+        return bool(self._began == self.arm.resources.bucket.revision and self._looked[0] == followed.changes)
 
     async def _follow(self, client: KubeClient) -> Followed:
         """The watches of the cluster, begun anew when it has started anew."""
@@ -342,7 +359,7 @@ class Autoscaler:
                 }
             )
         status = {"autoscalerStatus": "Running", "nodeGroups": groups}
-        text = yaml.safe_dump(status, sort_keys=False)
+        text = yaml_files.dump(status)
         if text == self._status:
             return
         now = self.arm.services.clock.now()

@@ -7,7 +7,7 @@ import json
 from importlib import resources
 from typing import Any
 
-import yaml
+from azsandbox import yaml_files
 
 WORKLOADS = ("base", "network", "add-ons")
 
@@ -26,20 +26,20 @@ def read(name: str) -> dict[str, Any]:
 @functools.cache
 def storage_classes() -> list[dict[str, Any]]:
     """The storage classes of a new cluster."""
-    found: list[dict[str, Any]] = yaml.safe_load(_text("storage-classes.yaml"))
+    found: list[dict[str, Any]] = yaml_files.load(_text("storage-classes.yaml"))
     return found
 
 
 @functools.cache
 def workloads() -> list[dict[str, Any]]:
     """The system workloads, each with the features it needs (`when`)."""
-    return [entry for name in WORKLOADS for entry in yaml.safe_load(_text(f"workloads/{name}.yaml"))]
+    return [entry for name in WORKLOADS for entry in yaml_files.load(_text(f"workloads/{name}.yaml"))]
 
 
 @functools.cache
 def objects() -> list[dict[str, Any]]:
     """The other objects of kube-system."""
-    found: list[dict[str, Any]] = yaml.safe_load(_text("workloads/objects.yaml"))
+    found: list[dict[str, Any]] = yaml_files.load(_text("workloads/objects.yaml"))
     return found
 
 

@@ -38,8 +38,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _serve(options: argparse.Namespace) -> None:
+    from azsandbox import garbage
+
+    garbage.wait()
     from azsandbox.cluster import run_bare
 
+    garbage.tune()
     kubeconfig, port = Path(options.kubeconfig), options.port
 
     ready = asyncio.Event()

@@ -29,8 +29,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _work(kubeconfig: Path, context: str, profile: str | None) -> None:
+    from azsandbox import garbage
+
+    garbage.wait()
     from azsandbox.cluster import run_controllers
     from azsandbox.controllers.transports import Network
+
+    garbage.tune()
 
     try:
         transport = Network(kubeconfig, context)

@@ -73,6 +73,9 @@ def _flags(options: argparse.Namespace) -> list[str]:
 
 
 def _serve(home: Home, options: argparse.Namespace) -> int:
+    from azsandbox import garbage
+
+    garbage.wait()
     from azsandbox.host import HostError, serve
     from azsandbox.logs import set_up
 

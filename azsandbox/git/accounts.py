@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from azsandbox.entra import facts as entra_facts
-from azsandbox.git import facts, public
+from azsandbox.git import facts
 
 if TYPE_CHECKING:
     from azsandbox.git.repositories import Settings
@@ -47,7 +47,7 @@ class Accounts:
             organization["login"], _number(organization["login"]), "Organization", organization["name"]
         )
         self._accounts = {self.organization.login: self.organization}
-        for login, name in public.catalogue()["owners"].items():
+        for login, name in facts.public()["owners"].items():
             self._accounts[login.lower()] = Account(login, _number(login), "Organization", name)
         for person in described["personas"]:
             login = person["mail"].lower()

@@ -1,4 +1,4 @@
-"""What the sandbox knows of GitHub beforehand (data/git/github.json)."""
+"""What the sandbox knows of GitHub beforehand (data/git): its facts, and the public repositories of others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from typing import Any
 def github() -> dict[str, Any]:
     """The file, parsed once: accounts, the forms of URLs, scopes, events, limits."""
     text = resources.files("azsandbox").joinpath("data", "git", "github.json").read_text(encoding="utf-8")
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
+
+
+@cache
+def public() -> dict[str, Any]:
+    """data/git/public.json, parsed once: owners with their names, and repositories."""
+    text = resources.files("azsandbox").joinpath("data", "git", "public.json").read_text(encoding="utf-8")
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 

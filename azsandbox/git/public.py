@@ -10,11 +10,11 @@ import asyncio
 import datetime as dt
 import functools
 import hashlib
-import json
 from collections.abc import Iterator
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from azsandbox.git import facts
 from azsandbox.git.program import git
 from azsandbox.git.repositories import Repositories
 from azsandbox.git.repository import HEADS
@@ -28,16 +28,8 @@ AUTHOR = "AKS baseline lab <lab@example.com>"
 
 
 @functools.cache
-def catalogue() -> dict[str, Any]:
-    """The file, parsed once: owners with their names, and repositories."""
-    text = resources.files("azsandbox").joinpath("data", "git", "public.json").read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
-
-
-@functools.cache
 def _names() -> dict[str, str]:
-    return {name.lower(): name for name in catalogue()["repositories"]}
+    return {name.lower(): name for name in facts.public()["repositories"]}
 
 
 class PublicRepositories:
@@ -62,7 +54,7 @@ class PublicRepositories:
                 self._ready.add(name)
 
     async def _make(self, full_name: str) -> None:
-        row = catalogue()["repositories"][full_name]
+        row = facts.public()["repositories"][full_name]
         stream = _stream(row, dict(_files(full_name)))
         fingerprint = hashlib.sha256(stream).hexdigest().encode()
         owner, name = full_name.split("/")

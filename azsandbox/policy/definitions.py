@@ -7,8 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
-
+from azsandbox import yaml_files
 from azsandbox.controllers.client import Object
 
 GROUP, VERSION = "constraints.gatekeeper.sh", "v1beta1"
@@ -25,11 +24,7 @@ def facts() -> dict[str, Any]:
 def manifests(namespace: str) -> list[Object]:
     """Gatekeeper's definitions, access, webhooks and workloads."""
     text = (resources.files("azsandbox") / "data" / "policy" / "gatekeeper.yaml").read_text("utf-8")
-    return [
-        item
-        for item in yaml.safe_load_all(text.replace("NAMESPACE", namespace).replace("VERSION", facts()["version"]))
-        if item
-    ]
+    return yaml_files.load_all(text.replace("NAMESPACE", namespace).replace("VERSION", facts()["version"]))
 
 
 def _selector() -> Object:

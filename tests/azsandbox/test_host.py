@@ -87,6 +87,24 @@ def test_the_first_answer_comes_within_a_second(tmp_path: Path) -> None:
     assert best < 1, f"the first ARM answer took {best:.2f} s"
 
 
+def test_a_start_loads_nothing_that_only_clusters_need(tmp_path: Path) -> None:
+    """What is imported before the first answer is what the first answer waits for."""
+    program = (
+        "import asyncio, sys; from pathlib import Path; from azsandbox.host import Host\n"
+        "async def main():\n"
+        "    host = Host(Path(sys.argv[1])); await host.start(); await asyncio.sleep(0.1)\n"
+        "    print(*sorted(sys.modules)); await host.stop()\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "home")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split()
+    assert "azsandbox.arm.pipeline" in loaded
+    late = ("yaml", "wsproto", "azsandbox.aks.converge", "azsandbox.cluster", "azsandbox.controllers.informer")
+    late += ("azsandbox.kubernetes.server", "azsandbox.git.repositories", "azsandbox.registry.registries")
+    assert [name for name in late if name in loaded] == []
+
+
 def test_up_is_idempotent(sandbox: Sandbox) -> None:
     before = sandbox.env()["pid"]
     assert "was up already" in sandbox.run("up").stdout

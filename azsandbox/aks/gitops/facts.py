@@ -7,7 +7,7 @@ import json
 from importlib import resources
 from typing import Any
 
-import yaml
+from azsandbox import yaml_files
 
 Document = dict[str, Any]
 
@@ -25,7 +25,7 @@ def extension() -> Document:
 
 def definitions() -> list[Document]:
     """The definitions that the extension brings besides Flux's own."""
-    return list(yaml.safe_load_all(_text("definitions.yaml")))
+    return yaml_files.load_all(_text("definitions.yaml"))
 
 
 def namespace() -> str:

@@ -7,7 +7,7 @@ import json
 from importlib import resources
 from typing import Any
 
-import yaml
+from azsandbox import yaml_files
 
 
 def _text(name: str) -> str:
@@ -26,5 +26,5 @@ def objects(name: str, **words: str) -> list[dict[str, Any]]:
     text = _text(f"{name}.yaml")
     for word, value in words.items():
         text = text.replace(f"{{{word}}}", value)
-    found: list[dict[str, Any]] = yaml.safe_load(text)
+    found: list[dict[str, Any]] = yaml_files.load(text)
     return found

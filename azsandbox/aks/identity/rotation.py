@@ -6,13 +6,14 @@ texts: kubernetes-sigs/secrets-store-csi-driver v1.5.4, pkg/rotation.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.aks.identity.csi_mounts import DRIVER, CsiMounts, Volume, objects_of
 from azsandbox.aks.identity.key_vault_provider import MountFailed
-from azsandbox.controllers.client import Object
+from azsandbox.controllers.client import KubeClient, Object
 from azsandbox.controllers.events import EventRecorder
-from azsandbox.controllers.informer import Controller
+from azsandbox.controllers.informer import Controller, Informers
 from azsandbox.kubernetes import go_duration
 
 if TYPE_CHECKING:
@@ -29,19 +30,24 @@ class SecretRotation(Controller):
     name = "secrets-store-rotation"
     workers = 1
 
+    def __init__(self, client: KubeClient, informers: Informers, **options: Any) -> None:
+        super().__init__(client, informers, **options)
+        self._pods: dict[str, Object] = {}  # with volumes of the driver
+        self._some = asyncio.Event()  # there are such pods
+
     async def run(self) -> None:
         """Works until cancelled."""
-        pods = self.informers.of("v1", "pods")
-        pods.on_change(self._changed)
+        self.informers.of("v1", "pods").on_change(self._changed)
         await self.informers.synced()
         clock, mounts = self.options["clock"], self.mounts
         while True:
             rotates, seconds = self._settings()
-            for pod in pods.list():
-                for volume in pod["spec"].get("volumes") or ():
+            for pod in list(self._pods.values()):
+                for volume in pod["spec"]["volumes"]:
                     if (volume.get("csi") or {}).get("driver") == DRIVER and _runs(pod):
                         await self._look(mounts, pod, volume, rotates)
             await clock.sleep(seconds)
+            await self._some.wait()
 
     @property
     def mounts(self) -> CsiMounts:
@@ -50,8 +56,15 @@ class SecretRotation(Controller):
         return found
 
     def _changed(self, kind: str, pod: Object, old: Object | None) -> None:
+        uid = pod["metadata"]["uid"]
         if kind == "DELETED":
-            self.mounts.forget(pod["metadata"]["uid"])
+            self.mounts.forget(uid)
+            self._pods.pop(uid, None)
+        elif any((volume.get("csi") or {}).get("driver") == DRIVER for volume in pod["spec"].get("volumes") or ()):
+            self._pods[uid] = pod
+            self._some.set()
+        if not self._pods:
+            self._some.clear()
 
     def _settings(self) -> tuple[bool, float]:
         """Whether the add-on rotates, and its interval in seconds."""

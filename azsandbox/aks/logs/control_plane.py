@@ -138,6 +138,9 @@ class ControlPlaneLogs:
         return found
 
     def _guarded(self, request: Request, response: Response, user: User) -> None:
+        with_token = request.headers.get("authorization", "").count(".") == 2
+        if "oid" not in user.extra and not (response.status == 401 and with_token):
+            return
         stored = self.arm.resources.get(self.resource_id)
         profile = (stored.properties.get("aadProfile") or {}) if stored else {}
         moment = self._now()
@@ -146,7 +149,7 @@ class ControlPlaneLogs:
             roles = bool(profile.get("enableAzureRBAC"))
             for text in self.guard.lines(moment, user, question, request.decision, roles):
                 self._write("guard", text, moment)
-        elif response.status == 401 and profile and request.headers.get("authorization", "").count(".") == 2:
+        elif profile:
             self._write("guard", self.guard.refused(moment), moment)
 
     def _event(self, request: Request) -> None:

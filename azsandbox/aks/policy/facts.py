@@ -8,6 +8,8 @@ import json
 from importlib import resources
 from typing import Any
 
+from azsandbox import yaml_files
+
 Document = dict[str, Any]
 
 
@@ -21,10 +23,8 @@ def add_on() -> Document:
 
 def access() -> list[Document]:
     """Role and binding of the agent."""
-    import yaml
-
     text = resources.files("azsandbox").joinpath("data", "aks", "policy", "access.yaml").read_text("utf-8")
-    return [item for item in yaml.safe_load_all(text) if item]
+    return yaml_files.load_all(text)
 
 
 @functools.cache
@@ -41,11 +41,9 @@ def has_template(url: str) -> bool:
 
 @functools.cache
 def _template(url: str) -> Document:
-    import yaml
-
     name = str(_index()[url]["file"])
     text = resources.files("azsandbox").joinpath("data", "policy", "templates", name).read_text("utf-8")
-    found: Document = yaml.safe_load(text)
+    found: Document = yaml_files.load(text)
     return found
 
 

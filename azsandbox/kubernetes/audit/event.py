@@ -46,9 +46,9 @@ def decoded(body: bytes, media: str) -> Any:
         if "protobuf" in media:
             return protobuf.decode(body)
         if "yaml" in media:
-            import yaml
+            from azsandbox.kubernetes.schema import yaml_text  # as the API server has read it
 
-            return yaml.safe_load(body)
+            return yaml_text.parse(body)[0]
         return orjson.loads(body)
     except Exception:  # what the client sent need not be well formed: it was refused, and is left out here
         return None

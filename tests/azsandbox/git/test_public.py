@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from azsandbox.git.public import catalogue
+from azsandbox.git import facts
 from tests.azsandbox.git.conftest import Git, Served
 
 NAME = "Azure/arc-k8s-demo"
@@ -23,7 +23,7 @@ def test_anybody_clones_it_in_any_spelling(served: Served, tmp_path: Path) -> No
     git = cloned(served, tmp_path / "one")
     assert git("branch", "--show-current") == "master"
     assert (git.folder / "namespaces/team-a.yaml").exists()
-    assert git("log", "--format=%s").splitlines() == [catalogue()["repositories"][NAME]["message"]]
+    assert git("log", "--format=%s").splitlines() == [facts.public()["repositories"][NAME]["message"]]
     other = cloned(served, tmp_path / "two", owner="azure")
     assert other("rev-parse", "HEAD") == git("rev-parse", "HEAD")
 
@@ -54,7 +54,7 @@ def test_one_whose_files_have_changed_is_made_anew(served: Served, monkeypatch: 
     served.host.public._ready.clear()
     served.run(served.host.public.prepare(f"/repos/{NAME}"))
     assert repository.resolve("master") == before
-    monkeypatch.setitem(catalogue()["repositories"][NAME], "message", "Another")
+    monkeypatch.setitem(facts.public()["repositories"][NAME], "message", "Another")
     served.host.public._ready.clear()
     served.run(served.host.public.prepare(f"/{NAME}/info/refs"))
     assert repository.resolve("master") != before

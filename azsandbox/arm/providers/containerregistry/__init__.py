@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from azsandbox.arm.provider import Arm, Provider
-from azsandbox.arm.providers.containerregistry.names import CheckNameAvailability
-from azsandbox.arm.providers.containerregistry.registries import Registries
-from azsandbox.arm.providers.containerregistry.usages import Usages
 from azsandbox.arm.resources import Document
+
+if TYPE_CHECKING:
+    from azsandbox.arm.resource_type import ResourceType
 
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
 RETENTION_SECONDS = 600.0  # between two looks at untagged manifests; the sandbox's own choice
@@ -21,7 +22,8 @@ class ContainerRegistry(Provider):
     namespace = "Microsoft.ContainerRegistry"
 
     def __init__(self) -> None:
-        super().__init__([Registries(), Usages(), CheckNameAvailability()])
+        super().__init__([])
+        self.late(_types, "registries", "registries/listUsages", "checkNameAvailability")
 
     async def run(self, arm: Arm) -> None:
         """Deletes what retention policies no longer keep."""
@@ -34,6 +36,14 @@ class ContainerRegistry(Provider):
                     sweep(arm.services.registries)
                 except Exception:  # a registry may be going: look again
                     log.info("retention", exc_info=True)
+
+
+def _types() -> list[ResourceType]:
+    from azsandbox.arm.providers.containerregistry.names import CheckNameAvailability
+    from azsandbox.arm.providers.containerregistry.registries import Registries
+    from azsandbox.arm.providers.containerregistry.usages import Usages
+
+    return [Registries(), Usages(), CheckNameAvailability()]
 
 
 def _retains(properties: Document) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import yaml
-
+from azsandbox import yaml_files
 from azsandbox.aks import control_plane
 from azsandbox.aks.access import CLIENT_APP, SERVER_APP
 from azsandbox.arm.call import Answer, Call
@@ -134,7 +133,7 @@ def _answer(name: str, call: Call, stored: Stored, user: Document, user_name: st
         "preferences": {},
         "users": [{"name": user_name, "user": user}],
     }
-    return Answer(200, {"kubeconfigs": [{"name": name, "value": _b64(yaml.safe_dump(config, sort_keys=False))}]})
+    return Answer(200, {"kubeconfigs": [{"name": name, "value": _b64(yaml_files.dump(config))}]})
 
 
 def _b64(text: str) -> str:

@@ -149,3 +149,12 @@ async def test_of_a_large_body_its_name_is_kept_and_the_rest_is_said_to_be_skipp
     assert event["objectRef"]["name"] == "large"
     assert event["requestObject"] == event["responseObject"] == "skipped-too-big-size-object"
     assert len(recorded.events[-1].request_body) < 1000
+
+
+async def test_yaml_is_recorded_as_the_api_server_reads_it() -> None:
+    recorded = Recorded()
+    body = b"apiVersion: v1\nkind: Namespace\nmetadata: {name: dates, annotations: {since: 2026-01-02, at: 1:30}}\n"
+    url = "/api/v1/namespaces/dates?fieldManager=test"
+    answer = await recorded.ask("PATCH", url, body, content_type="application/apply-patch+yaml")
+    assert answer.status == 201, answer.body
+    assert recorded.last()["requestObject"]["metadata"]["annotations"] == {"since": "2026-01-02", "at": "1:30"}
