@@ -6,6 +6,7 @@ Claims and rules: k8s.io/kubernetes, pkg/serviceaccount.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import time
 import uuid
@@ -200,7 +201,16 @@ def signing_key(bucket: Bucket) -> RSAPrivateKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         record = bucket.create(_COLLECTION, _KEY, pem)
-    loaded = serialization.load_pem_private_key(record.value, None)
+    return _read(record.value)
+
+
+@functools.lru_cache(maxsize=64)
+def _read(pem: bytes) -> RSAPrivateKey:
+    """A key from its text, read once: that its numbers make a key is proved each time, in a twentieth of a second."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    loaded = serialization.load_pem_private_key(pem, None)
     assert isinstance(loaded, rsa.RSAPrivateKey)
     return loaded
 
