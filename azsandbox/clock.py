@@ -8,13 +8,17 @@ from typing import Literal
 
 Speed = Literal["fast", "real", "stepped"]
 
-FAST = 1 / 200  # a managed cluster takes Azure some five minutes; the sandbox's comes in about two seconds
+FAST = 1 / 600
+"""Of Azure's time at the speed `fast`: ten minutes are a second, so that what takes its time is seen to, and is no longer."""
+
+FAST_WORK = 1 / 200
+"""Of Azure's time where work of this machine is measured by it, which no scale makes shorter: limits, and rounds of work."""
 
 
 class Clock:
     """Tells the time and scales Azure's waits.
 
-    fast     Azure's seconds pass two hundred times as quickly (default)
+    fast     Azure's seconds pass six hundred times as quickly (default)
     real     they take as long as Azure takes, to rehearse
     stepped  they pass only when a test calls `advance`
     """
@@ -30,16 +34,27 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         """Waits what takes Azure `seconds`."""
+        await self._wait(seconds, self.scaled(seconds))
+
+    async def pause(self, seconds: float) -> None:
+        """Waits between two rounds of work that are `seconds` of Azure's apart."""
+        await self._wait(seconds, self.patience(seconds))
+
+    def scaled(self, seconds: float) -> float:
+        """Seconds of this machine for `seconds` of Azure's."""
+        return seconds * FAST if self.speed == "fast" else seconds
+
+    def patience(self, seconds: float) -> float:
+        """Seconds of this machine for a limit, or for what must have lasted, of `seconds` of Azure's."""
+        return seconds * FAST_WORK if self.speed == "fast" else seconds
+
+    async def _wait(self, seconds: float, real: float) -> None:
         if self.speed == "stepped":
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._sleepers.append((self._ahead + seconds, done))
             await done
         else:
-            await asyncio.sleep(self.scaled(seconds))
-
-    def scaled(self, seconds: float) -> float:
-        """Seconds of this machine for `seconds` of Azure's."""
-        return seconds * FAST if self.speed == "fast" else seconds
+            await asyncio.sleep(real)
 
     def advance(self, seconds: float) -> None:
         """Lets `seconds` pass on a stepped clock; sleepers whose time has come wake."""

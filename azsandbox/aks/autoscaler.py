@@ -279,11 +279,11 @@ class Autoscaler:
             del self.unneeded[name]
         for name in candidates:
             self.unneeded.setdefault(name, now)
-        after_add = clock.scaled(seconds(self.setting(cluster, "scale-down-delay-after-add")))
-        after_delete = clock.scaled(seconds(self.setting(cluster, "scale-down-delay-after-delete")))
+        after_add = clock.patience(seconds(self.setting(cluster, "scale-down-delay-after-add")))
+        after_delete = clock.patience(seconds(self.setting(cluster, "scale-down-delay-after-delete")))
         if now - self.last_add < after_add or now - self.last_delete < after_delete:
             return
-        wait = clock.scaled(seconds(self.setting(cluster, "scale-down-unneeded-time")))
+        wait = clock.patience(seconds(self.setting(cluster, "scale-down-unneeded-time")))
         due = [n for n, since in self.unneeded.items() if now - since >= wait]
         if due:
             name = due[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from azsandbox.kubernetes.errors import StatusError
 Document = dict[str, Any]
 RETRY = 5.0  # seconds of Azure's between attempts that a budget refused
 STEP = 1.0  # between looks at pods on their way out
+LEAST = 0.05  # seconds of this machine between either
 
 
 class DrainTimeout(Exception):
@@ -46,7 +48,7 @@ def to_evict(pod: Document) -> bool:
 
 async def drain(client: KubeClient, node: str, clock: Clock, seconds: float = 1800.0) -> None:
     """Evicts the pods of `node`, for at most `seconds` of Azure's. Raises DrainTimeout."""
-    until = time.monotonic() + max(clock.scaled(seconds), 0.2)
+    until = time.monotonic() + max(clock.patience(seconds), 0.2)
     refused: dict[str, str] = {}
     while True:
         pods = [p for p in await client.list(path("v1", "pods"), fieldSelector=f"spec.nodeName={node}") if to_evict(p)]
@@ -72,4 +74,4 @@ async def drain(client: KubeClient, node: str, clock: Clock, seconds: float = 18
         if time.monotonic() > until:
             first = next(iter(refused), f"{pods[0]['metadata']['namespace']}/{pods[0]['metadata']['name']}")
             raise DrainTimeout(node, first.rpartition("/")[2], refused.get(first, "the pod did not end in time"))
-        await clock.sleep(RETRY if blocked else STEP)
+        await asyncio.gather(clock.sleep(RETRY if blocked else STEP), asyncio.sleep(LEAST))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,17 +21,31 @@ log = logging.getLogger(__name__)
 # What an audit does not judge: what is never stored, and Gatekeeper's own (gatekeeper, package audit)
 _SKIPPED = ("gatekeeper.sh", "metrics.k8s.io", "events.k8s.io", "authorization.k8s.io", "authentication.k8s.io")
 
+AFTER = 0.005  # seconds that a pass begins after a second does: a timer may be early
+
 
 class Audit:
-    """One pass after another while Gatekeeper's audit pod runs. `seconds` lie between them."""
+    """One pass after another while Gatekeeper's audit pod runs.
 
-    def __init__(self, client: KubeClient, gatekeeper: Gatekeeper, seconds: float) -> None:
-        self.client, self.gatekeeper, self.seconds = client, gatekeeper, seconds
+    `seconds` lie between them, and `rest` where nothing has changed. A change is followed by two passes, since what was
+    let in while the first one looked may have been stored after it. Passes begin with a second of the clock, as their
+    time is told in seconds.
+    """
+
+    def __init__(self, client: KubeClient, gatekeeper: Gatekeeper, seconds: float, rest: float) -> None:
+        self.client, self.gatekeeper, self.seconds, self.rest = client, gatekeeper, seconds, rest
 
     async def run(self) -> None:
         """Audits until cancelled."""
+        seen, again, passed = -1, False, 0.0
         while True:
-            await asyncio.sleep(self.seconds)
+            pause = self.seconds - time.time() % self.seconds + AFTER
+            await asyncio.sleep(pause)
+            passed += pause
+            changed = self.gatekeeper.changes != seen
+            if not changed and not again and passed < self.rest:
+                continue
+            seen, again, passed = self.gatekeeper.changes, changed, 0.0
             try:
                 await self.audit()
             except StatusError as error:

@@ -49,10 +49,15 @@ class Gatekeeper:
     constraints: dict[str, dict[str, Object]] = field(default_factory=dict)
     inventory: Inventory = field(default_factory=Inventory)
     exclusions: Exclusions = field(default_factory=Exclusions)
+    changes: int = 0
+    """Counts what can change what an audit finds: constraints, and objects that the webhook saw which they are about."""
 
     def put(self, constraint: Object) -> None:
         """Takes a constraint in, or its newer version."""
-        self.constraints.setdefault(constraint["kind"], {})[constraint["metadata"]["name"]] = constraint
+        known, name = self.constraints.setdefault(constraint["kind"], {}), constraint["metadata"]["name"]
+        if name not in known or known[name].get("spec") != constraint.get("spec"):  # and not for its status
+            self.changes += 1
+        known[name] = constraint
 
     def drop(self, kind: str, name: str) -> None:
         """Forgets a constraint."""
@@ -61,6 +66,7 @@ class Gatekeeper:
     def define(self, kind: str, policy: Policy, operations: list[str]) -> None:
         """Takes a template in, or its newer version. `operations` are those that it is about, if not all."""
         self.policies.put(kind, policy)
+        self.changes += 1
         self.operations[kind] = operations
 
     def undefine(self, kind: str) -> None:
@@ -78,6 +84,7 @@ class Gatekeeper:
                 about.setdefault(constraint["kind"], {})[constraint["metadata"]["name"]] = constraint
         if not about:
             return []
+        self.changes += point == WEBHOOK
         parameters = {
             kind: {name: (found.get("spec") or {}).get("parameters") or {} for name, found in constraints.items()}
             for kind, constraints in about.items()

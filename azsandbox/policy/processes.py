@@ -32,6 +32,7 @@ class GatekeeperProcess:
         self.informers = Informers(self.client)
         self.gatekeeper = Gatekeeper()
         self.namespaces = self.informers.of("v1", "namespaces")
+        self.namespaces.on_change(self._namespace_changed)
         self.webhook = Webhook(self.gatekeeper, self.client, self._namespace, namespace)
         shared = {
             **options,
@@ -44,6 +45,10 @@ class GatekeeperProcess:
         sync = Sync(self.client, **{**options, **known, "namespace": namespace})
         self.tasks.append(asyncio.create_task(sync.run()))
         self._auditing: asyncio.Task[None] | None = None
+
+    def _namespace_changed(self, kind: str, namespace: Object, old: Object | None) -> None:
+        """What is in a namespace that goes was not asked about one by one."""
+        self.gatekeeper.changes += 1
 
     async def _namespace(self, name: str) -> Object | None:
         """A Namespace as it is known; asked for if it is so new that it is not."""
@@ -61,8 +66,10 @@ class GatekeeperProcess:
         if audits and self._auditing is None:
             clock = self.options.get("clock")
             real = clock is not None and clock.speed == "real"
-            seconds = float(facts()["audit_seconds" if real else "audit_seconds_fast"])
-            self._auditing = asyncio.create_task(Audit(self.client, self.gatekeeper, seconds).run())
+            known = facts()
+            seconds = float(known["audit_seconds" if real else "audit_seconds_fast"])
+            rest = float(known["audit_seconds" if real else "audit_seconds_fast_at_rest"])
+            self._auditing = asyncio.create_task(Audit(self.client, self.gatekeeper, seconds, rest).run())
         elif not audits and self._auditing is not None:
             self._auditing.cancel()
             self._auditing = None

@@ -46,7 +46,7 @@ class SecretRotation(Controller):
                 for volume in pod["spec"]["volumes"]:
                     if (volume.get("csi") or {}).get("driver") == DRIVER and _runs(pod):
                         await self._look(mounts, pod, volume, rotates)
-            await clock.sleep(seconds)
+            await clock.pause(seconds)
             await self._some.wait()
 
     @property

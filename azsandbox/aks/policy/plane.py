@@ -36,7 +36,7 @@ class PolicyPlane:
 
     def interval(self) -> float:
         """Seconds of this machine after which the agent compares everything again."""
-        return self.arm.services.clock.scaled(float(facts.add_on()["syncSeconds"]))
+        return self.arm.services.clock.patience(float(facts.add_on()["syncSeconds"]))
 
     def policies(self) -> list[Policy]:
         """The policies that hold for what is in the cluster: of assignments to it or above, not exempt."""

@@ -12,6 +12,7 @@ from azsandbox.controllers.client import KubeClient, path
 from azsandbox.controllers.events import timestamp
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.policy.audit import Audit
+from azsandbox.policy.gatekeeper import Gatekeeper
 from tests.azsandbox.policy.conftest import until
 from tests.azsandbox.policy.test_rego import LABELS
 
@@ -104,6 +105,26 @@ async def test_an_audit_has_the_time_of_its_beginning(client: KubeClient, monkey
         return times and status.get("auditTimestamp", "") >= times[0] and status["auditTimestamp"]
 
     assert await until(audited) in times
+
+
+async def test_what_changes_is_audited_soon_and_a_quiet_cluster_seldom(client: KubeClient) -> None:
+    known = Gatekeeper()
+    passes: list[float] = []
+
+    class Counted(Audit):
+        async def audit(self) -> None:
+            passes.append(asyncio.get_running_loop().time())
+
+    auditing = asyncio.create_task(Counted(client, known, 0.1, 3600).run())
+    await asyncio.sleep(0.5)
+    assert len(passes) == 2
+    known.put(constraint())
+    await asyncio.sleep(0.5)
+    assert len(passes) == 4  # the second one sees what was stored while the first one looked
+    known.put(constraint() | {"status": {"auditTimestamp": "2026-11-25T10:00:00Z"}})
+    await asyncio.sleep(0.5)
+    assert len(passes) == 4
+    auditing.cancel()
 
 
 async def test_a_template_that_cannot_be_used_says_so_in_its_status_and_defines_no_kind(client: KubeClient) -> None:

@@ -28,7 +28,7 @@ class ContainerRegistry(Provider):
     async def run(self, arm: Arm) -> None:
         """Deletes what retention policies no longer keep."""
         while True:
-            await arm.services.clock.sleep(RETENTION_SECONDS)
+            await arm.services.clock.pause(RETENTION_SECONDS)
             if any(_retains(stored.properties) for stored in arm.resources.all(REGISTRIES)):
                 from azsandbox.registry.retention import sweep
 

@@ -61,7 +61,7 @@ class PolicyInsights(Provider):
                     await changes.next()
                 due = False
                 if self._any(arm):
-                    await arm.services.clock.sleep(AFTER_SECONDS)
+                    await arm.services.clock.pause(AFTER_SECONDS)
                     changes.pending()
                     self._evaluate(arm)
 
