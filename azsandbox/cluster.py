@@ -56,7 +56,9 @@ class Cluster:
         self.server = ApiServer(bucket, version)
         self.listener = Listener(self.server)
         self.client = KubeClient(InProcess(self.server, MASTER))
-        self.server.extensions[metrics_server.GROUP] = metrics_server.MetricsServer(self.client)
+        self.server.extensions[metrics_server.GROUP] = metrics_server.MetricsServer(
+            self.client, informers=lambda: self._informers
+        )
         self.port = 0
         self.authority = authority
         self._controllers, self._options = controllers, options or {}

@@ -75,13 +75,14 @@ async def converge(arm: Any, stored: Stored, client: KubeClient) -> None:
 
 async def apply(client: KubeClient, manifest: Document) -> None:
     """Creates an object, or applies the manifest to the one that is there."""
-    try:
-        await client.create(address(manifest, named=False), manifest)
-        return
-    except StatusError as error:
-        if error.code != 409:
-            log.warning("%s %s: %s", manifest["kind"], manifest["metadata"]["name"], error)
+    if await client.find(address(manifest)) is None:  # a look costs less than a creation that is refused
+        try:
+            await client.create(address(manifest, named=False), manifest)
             return
+        except StatusError as error:
+            if error.code != 409:
+                log.warning("%s %s: %s", manifest["kind"], manifest["metadata"]["name"], error)
+                return
     if manifest["kind"] in ("StorageClass", "CSIDriver", "ServiceAccount", "Namespace"):
         return
     if manifest["metadata"].get("labels", {}).get("addonmanager.kubernetes.io/mode") == "EnsureExists":

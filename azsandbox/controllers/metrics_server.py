@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from azsandbox.controllers import metrics
 from azsandbox.controllers.client import KubeClient, Object, path
+from azsandbox.controllers.informer import Informers, key_of
 from azsandbox.controllers.kubelet.node_status import is_ready
 from azsandbox.kubernetes import answers, errors, negotiation
 from azsandbox.kubernetes.quantity import Quantity
@@ -32,12 +33,20 @@ def _resource(name: str, kind: str, namespaced: bool) -> Resource:
 
 
 class MetricsServer:
-    """Answers for nodes and pods of metrics.k8s.io; `client` reads the cluster's own nodes and pods."""
+    """Answers for nodes and pods of metrics.k8s.io. It knows the cluster's own by watches, as a metrics-server does:
+    `informers` gives those of the cluster's controllers; while there are none, `client` lists.
+    """
 
     resources: tuple[Resource, ...] = (_resource("nodes", "NodeMetrics", False), _resource("pods", "PodMetrics", True))
 
-    def __init__(self, client: KubeClient, now: Callable[[], dt.datetime] | None = None) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        now: Callable[[], dt.datetime] | None = None,
+        informers: Callable[[], Informers | None] | None = None,
+    ) -> None:
         self.client = client.named("metrics-server")
+        self.informers = informers or (lambda: None)
         self.now = now or (lambda: dt.datetime.now(dt.UTC))
 
     async def answer(self, server: ApiServer, request: Request) -> Response:
@@ -68,17 +77,25 @@ class MetricsServer:
 
     async def _nodes(self, request: Request) -> list[Object]:
         """Metrics of the ready nodes that are asked for: a kubelet that is away cannot be scraped."""
-        nodes = await self.client.list(path("v1", "nodes"))
+        nodes = await self._known("nodes")
         wanted = [node for node in nodes if _selected(request, node) and is_ready(node)]
-        pods = await self.client.list(path("v1", "pods")) if wanted else []
+        pods = await self._known("pods") if wanted else []
         now = self.now()
         return [metrics.node_metrics(node, pods, now) for node in wanted]
 
     async def _pods(self, request: Request) -> list[Object]:
         now = self.now()
-        pods = await self.client.list(path("v1", "pods", request.namespace))
+        pods = await self._known("pods", request.namespace)
         found = [metrics.pod_metrics(pod, now) for pod in pods if _selected(request, pod)]
         return [item for item in found if item is not None]
+
+    async def _known(self, resource: str, namespace: str = "") -> list[Object]:
+        """Nodes or pods, in the order of a list."""
+        informers = self.informers()
+        informer = informers.of("v1", resource) if informers is not None else None
+        if informer is None or not informer.synced.is_set():
+            return await self.client.list(path("v1", resource, namespace))
+        return sorted(informer.list(namespace), key=key_of)
 
 
 _PARTIAL: Object = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}

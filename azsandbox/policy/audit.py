@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 # What an audit does not judge: what is never stored, and Gatekeeper's own (gatekeeper, package audit)
 _SKIPPED = ("gatekeeper.sh", "metrics.k8s.io", "events.k8s.io", "authorization.k8s.io", "authentication.k8s.io")
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 AFTER = 0.005  # seconds that a pass begins after a second does: a timer may be early
 
@@ -101,27 +102,28 @@ class Audit:
             or [{"apiGroups": ["*"], "kinds": ["*"]}]
         ]
         for group, version, resource in await self._resources():
-            kind = resource["kind"]
+            kind = resource["responseKind"]["kind"]
             if not any(_names(s.get("apiGroups"), group) and _names(s.get("kinds"), kind) for s in wanted):
                 continue
             api_version = f"{group}/{version}" if group else version
-            for obj in await self.client.list(path(api_version, resource["name"])):
+            for obj in await self.client.list(path(api_version, resource["resource"])):
                 yield kind, version, group, {"apiVersion": api_version, "kind": kind, **obj}
 
     async def _resources(self) -> list[tuple[str, str, Object]]:
-        """Every resource that can be listed, in its preferred version."""
-        groups = (await self.client.get("/apis")).get("groups") or []
-        served = [("", "v1", "/api/v1")]
-        served += [
-            (g["name"], g["preferredVersion"]["version"], f"/apis/{g['preferredVersion']['groupVersion']}")
-            for g in groups
-            if not g["name"].endswith(_SKIPPED)
-        ]
+        """Every resource that can be listed, in its preferred version, as aggregated discovery has them."""
+        client = KubeClient(
+            self.client.transport, self.client.user_agent, {**self.client.headers, "accept": _DISCOVERY}
+        )
         found = []
-        for group, version, url in served:
-            for resource in (await self.client.get(url)).get("resources") or []:
-                if "/" not in resource["name"] and "list" in resource["verbs"]:
-                    found.append((group, version, resource))
+        for url in ("/api", "/apis"):
+            for group in (await client.get(url)).get("items") or []:
+                name = group["metadata"].get("name", "")
+                if name.endswith(_SKIPPED):
+                    continue
+                preferred = group["versions"][0]
+                for resource in preferred.get("resources") or []:
+                    if "list" in resource["verbs"]:
+                        found.append((name, preferred["version"], resource))
         return found
 
     async def _report(self, constraint: Object, entries: list[Object], began: str) -> None:
