@@ -20,6 +20,7 @@ from labkit.settings import Settings
 if TYPE_CHECKING:
     from labkit.annotations import Annotator
     from labkit.readers import ArmReader, KubernetesReader, LogsReader
+    from labkit.session import Session
 
 KEPT = ".labkit"
 """Folder beside lab.toml that holds the lab's kubeconfig and its tokens."""
@@ -175,7 +176,8 @@ class Access:
         if kubeconfig is None and not self.kubeconfig_path.exists():
             self.kubeconfig()
         context = ["--context", self.connection.context] if self.connection.context and kubeconfig is None else []
-        environment = {**BRIEF, **os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig_path)}
+        file = self._session.kubeconfig(kubeconfig or self.kubeconfig_path, words)
+        environment = {**BRIEF, **os.environ, "KUBECONFIG": str(file)}
         shown = shlex.join(["kubectl", *words])
         command = [program, *context, *words]
         ended = self._ran(command, input, environment)
@@ -185,6 +187,12 @@ class Access:
         if ended.returncode != 0 and check:
             raise CommandFailed(shown, ended.returncode, ended.stdout, ended.stderr)
         return Output(shown, ended.returncode, ended.stdout, ended.stderr)
+
+    @cached_property
+    def _session(self) -> Session:
+        from labkit.session import Session
+
+        return Session()
 
     def _ran(
         self, command: Sequence[str], input: str | None, environment: Mapping[str, str]

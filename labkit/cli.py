@@ -7,12 +7,13 @@ are wrong, or the target does not answer; 3 `verify` found no lesson.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import LabError
+from labkit.errors import LabError, TokenError
 
 OK, FOUND, WRONG = 0, 1, 2
 
@@ -89,7 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     verify.set_defaults(run=_verify)
 
     token = commands.add_parser("token", help="a token for the API server, as kubectl's credential plug-in")
-    token.add_argument("--server-id", default="", help="application id of the API server's Entra ID application")
+    token.add_argument(
+        "--server-id",
+        action="append",
+        default=[],
+        help="application id of the API server's Entra ID application; of several, the first one's token is printed",
+    )
     token.add_argument("--tenant-id", default="", help="the tenant to sign in to")
     token.add_argument("--kubeconfig", type=Path, metavar="FILE", help="let the users in FILE sign in by labkit token")
     token.set_defaults(run=_token)
@@ -190,7 +196,7 @@ def _token(options: argparse.Namespace) -> int:
 
     from labkit import token
 
-    server_id = options.server_id or token.AKS_SERVER
+    first, *others = options.server_id or [token.AKS_SERVER]
     if options.kubeconfig is not None:
         from labkit import kubeconfig
 
@@ -198,7 +204,10 @@ def _token(options: argparse.Namespace) -> int:
         kubeconfig.write(options.kubeconfig, kubeconfig.converted(document))
         print(f"{options.kubeconfig}: its users sign in by labkit token.")
         return OK
-    print(json.dumps(token.exec_credential(server_id, options.tenant_id)))
+    print(json.dumps(token.exec_credential(first, options.tenant_id)))
+    for server_id in others:
+        with contextlib.suppress(TokenError):  # who asks for that one is told
+            token.exec_credential(server_id, options.tenant_id)
     return OK
 
 

@@ -88,13 +88,17 @@ def version_asked(information: str) -> str:
     return str(asked)
 
 
+def asked_for(arguments: Sequence[str]) -> tuple[str, str]:
+    """The server's id and the tenant's that the `arguments` of the plug-in name."""
+    given = dict(zip(arguments[::2], arguments[1::2], strict=False))
+    return given.get("--server-id", AKS_SERVER), given.get("--tenant-id", "")
+
+
 def kept(arguments: Sequence[str], environ: Mapping[str, str], now: float) -> str | None:
     """The answer to `arguments` as text, if it can be given from what is kept."""
-    given = dict(zip(arguments[::2], arguments[1::2], strict=False))
-    if len(arguments) % 2 or not set(given) <= set(FLAGS):
+    if len(arguments) % 2 or not set(arguments[::2]) <= set(FLAGS):
         return None
-    server_id, tenant_id = given.get("--server-id", AKS_SERVER), given.get("--tenant-id", "")
-    found = read(place(server_id, tenant_id, environ), now)
+    found = read(place(*asked_for(arguments), environ), now)
     try:
         version = version_asked(environ.get("KUBERNETES_EXEC_INFO", ""))
     except ValueError:

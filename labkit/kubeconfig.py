@@ -29,8 +29,9 @@ _LISTS = ("clusters", "contexts", "users")
 
 def parse(text: str, source: str = "the kubeconfig") -> Document:
     """The document in `text`. Raises KubeconfigError, which names `source`."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where there is one, ten times as fast
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, loader)  # noqa: S506 - both are safe
     except yaml.YAMLError as error:
         raise KubeconfigError(f"{source} is not YAML: {error}.", "lab.kubeconfig()") from error
     if isinstance(document, dict):

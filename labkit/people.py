@@ -45,8 +45,9 @@ class AccessToken(NamedTuple):
 class PersonCredential:
     """A credential for the clients of the Azure SDK that signs in as a person, in their environment."""
 
-    def __init__(self, environment: Mapping[str, str], cache: Path, next_command: str) -> None:
+    def __init__(self, environment: Mapping[str, str], cache: Path, tenant_id: str, next_command: str) -> None:
         self._environment, self._cache, self._next = environment, cache, next_command
+        self._tenant_id = tenant_id
         self._kept: dict[str, AccessToken] = {}
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
@@ -58,15 +59,18 @@ class PersonCredential:
             return kept
         resource = scopes[0].removesuffix("/.default")
         environment = {**os.environ, **self._environment, kept_tokens.CACHE_VARIABLE: str(self._cache)}
-        found = kept_tokens.read(kept_tokens.place(resource, "", environment), time.time())
+        found = kept_tokens.read(kept_tokens.place(resource, self._tenant_id, environment), time.time())
         self._kept[scopes[0]] = AccessToken(*found) if found else self._signed_in(resource, environment)
         return self._kept[scopes[0]]
 
     def _signed_in(self, resource: str, environment: Mapping[str, str]) -> AccessToken:
-        """A new token, by a process that has their environment."""
+        """A new token, by a process that has their environment; it keeps one for their kubectl, too."""
         from datetime import datetime
 
-        command = [sys.executable, "-m", "labkit", "token", "--server-id", resource]
+        from labkit.kept_tokens import AKS_SERVER
+
+        command = [sys.executable, "-m", "labkit", "token", "--server-id", resource, "--server-id", AKS_SERVER]
+        command += ["--tenant-id", self._tenant_id]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
         if ended.returncode != 0:
             said = (ended.stderr or ended.stdout).strip().splitlines()
@@ -83,7 +87,7 @@ class Person:
         self.role, self.user, self.name = role, user, name or user
         self._lab, self._environment = lab, environment
         self._folder = lab.home / ".labkit" / "people" / role
-        self.credential = PersonCredential(environment, self._folder / "tokens", self._sign_in())
+        self.credential = PersonCredential(environment, self._folder / "tokens", lab.tenant_id, self._sign_in())
 
     def _sign_in(self) -> str:
         folder = self._environment.get("AZURE_CONFIG_DIR", "")

@@ -154,7 +154,9 @@ def test_token_prints_an_exec_credential(
     monkeypatch.setattr(token, "exec_credential", answer)
     assert labkit(home, "token", "--tenant-id", "t") == 0
     assert json.loads(capsys.readouterr().out) == {"kind": "ExecCredential"}
-    assert asked == [(token.AKS_SERVER, "t")]
+    assert labkit(home, "token", "--server-id", "a", "--server-id", "b") == 0
+    assert json.loads(capsys.readouterr().out) == {"kind": "ExecCredential"}
+    assert asked == [(token.AKS_SERVER, "t"), ("a", ""), ("b", "")]
 
 
 def test_token_converts_a_kubeconfig(home: Path, tmp_path: Path) -> None:

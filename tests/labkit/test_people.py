@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -11,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from labkit import people, targets
+from labkit import cli, kept_tokens, people, targets
+from labkit import token as token_module
 from labkit.errors import ReadError, TargetError, TokenError
+from labkit.kept_tokens import AKS_SERVER
 from labkit.lab import Lab
 from labkit.settings import Settings
+from labkit.token import write_private
 from tests.labkit.test_lab import FakeTarget
 from tests.labkit.test_targets import FACTS, Credential, FakeProcess
 from tests.labkit.test_token import USER
@@ -75,9 +80,43 @@ def test_a_token_is_asked_for_once_in_the_environment_of_the_person(lab: Lab, mo
     dev = lab.person("developer")
     assert dev.object_id == dev.object_id == "dev-id"
     ((command, environment),) = asked
-    assert command == [sys.executable, "-m", "labkit", "token", "--server-id", "https://management.azure.com"]
+    servers = ["--server-id", "https://management.azure.com", "--server-id", AKS_SERVER]
+    assert command == [sys.executable, "-m", "labkit", "token", *servers, "--tenant-id", lab.tenant_id]
     assert environment["IDENTITY_HEADER"] == "dev's"
     assert environment["LABKIT_TOKEN_CACHE"].endswith(".labkit/people/developer/tokens")
+
+
+def test_one_sign_in_is_enough_for_azure_and_for_the_cluster(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the process of a sign-in keeps is what their kubectl finds."""
+    dev = lab.person("developer")
+    monkeypatch.setattr(lab, "credentials", lambda reader, admin=False: yaml.safe_load(USER))
+    asked: list[str] = []
+
+    def sign_in(server_id: str, tenant_id: str, credential: Any, file: str) -> tuple[str, int]:
+        asked.append(server_id)
+        if server_id == "nobody-knows-it":
+            raise TokenError("no such application", "")
+        write_private(Path(file), kept_tokens.written(f"for-{server_id}", 4102444800))
+        return f"for-{server_id}", 4102444800
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as theirs:
+            for name, value in options["env"].items():
+                theirs.setenv(name, value)
+            assert cli.main([*command[3:], "--server-id", "nobody-knows-it"]) == 0
+        return subprocess.CompletedProcess(command, 0, capsys.readouterr().out, "")
+
+    monkeypatch.setattr(token_module, "_sign_in", sign_in)
+    monkeypatch.setattr(people.subprocess, "run", run)
+    got = dev.credential.get_token("https://management.azure.com/.default")
+    assert got.token == "for-https://management.azure.com"
+    assert asked == ["https://management.azure.com", AKS_SERVER, "nobody-knows-it"]
+    stanza = yaml.safe_load(dev.kubeconfig().read_text())["users"][0]["user"]["exec"]
+    environment = {**os.environ, **{item["name"]: item["value"] for item in stanza["env"]}}
+    place = kept_tokens.place(AKS_SERVER, lab.tenant_id, environment)
+    assert kept_tokens.read(place, 0.0) == (f"for-{AKS_SERVER}", 4102444800)
 
 
 def test_who_has_not_signed_in_is_told_how(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +126,7 @@ def test_who_has_not_signed_in_is_told_how(lab: Lab, monkeypatch: pytest.MonkeyP
 
 
 def test_their_kubeconfig_is_theirs_and_private(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab, "credentials", lambda reader, admin=False: __import__("yaml").safe_load(USER))
+    monkeypatch.setattr(lab, "credentials", lambda reader, admin=False: yaml.safe_load(USER))
     dev = lab.person("developer")
     path = dev.kubeconfig()
     assert path == lab.home / ".labkit/people/developer/kubeconfig"
