@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 
 from labkit import kept_tokens, kubeconfig
 from labkit.errors import KubeconfigError
@@ -26,6 +27,7 @@ class Session:
     def __init__(self) -> None:
         self._read: dict[Path, tuple[int, Document]] = {}
         self._written: dict[Path, tuple[int, dict[str, str]]] = {}
+        self._writing = Lock()
 
     def kubeconfig(self, path: Path, words: Sequence[str]) -> Path:
         """Where kubectl finds the clusters of the kubeconfig at `path` for the command `words`.
@@ -42,9 +44,10 @@ class Session:
         if not tokens or "config" in words:
             return path
         file = Path(next(iter(places.values()))).with_name(path.name)
-        if self._written.get(file) != (stamp, tokens) or not file.exists():
-            kubeconfig.write(file, _with(document, tokens))
-            self._written[file] = stamp, tokens
+        with self._writing:
+            if self._written.get(file) != (stamp, tokens) or not file.exists():
+                kubeconfig.write(file, _with(document, tokens))
+                self._written[file] = stamp, tokens
         return file
 
     def _document(self, path: Path) -> tuple[int, Document]:

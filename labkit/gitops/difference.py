@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,12 @@ def rows(kustomizations: Sequence[Mapping[str, Any]], folder: Path, kubectl: Kub
     """
     wanted: dict[str, str] = {}  # title of an object → Kustomization
     objects: list[Object] = []
-    for item in kustomizations:
+    with ThreadPoolExecutor() as pool:  # each build is a kubectl of its own, and none waits for another
+        outcomes = list(pool.map(lambda item: _outcome(item, folder, kubectl), kustomizations))
+    for item, built in zip(kustomizations, outcomes, strict=True):
         name = str((item.get("metadata") or {}).get("name", ""))
-        try:
-            built = list(_built(item, folder, kubectl))
-        except LabError as error:
-            yield {"kustomization": name, "object": _path(item), "state": f"does not build: {error.message}"}
+        if isinstance(built, LabError):
+            yield {"kustomization": name, "object": _path(item), "state": f"does not build: {built.message}"}
             continue
         wanted |= {title(obj): name for obj in built}
         objects += built
@@ -46,6 +47,14 @@ def rows(kustomizations: Sequence[Mapping[str, Any]], folder: Path, kubectl: Kub
 
 def _path(item: Mapping[str, Any]) -> str:
     return str((item.get("spec") or {}).get("path") or ".").removeprefix("./")
+
+
+def _outcome(item: Mapping[str, Any], folder: Path, kubectl: Kubectl) -> list[Object] | LabError:
+    """The objects of a Kustomization, or why there are none."""
+    try:
+        return list(_built(item, folder, kubectl))
+    except LabError as error:
+        return error
 
 
 def _built(item: Mapping[str, Any], folder: Path, kubectl: Kubectl) -> Iterator[Object]:
