@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import os
 import runpy
 import signal
@@ -30,7 +31,7 @@ from labkit import imports
 PARENT = "JPY_PARENT_PID"
 """What ipykernel reads when it is imported: the process whose end is to be the kernel's."""
 
-KERNEL = ("ipykernel.ipkernel", "ipykernel.kernelapp", "ipykernel.zmqshell", "debugpy")
+KERNEL = ("ipykernel.ipkernel", "ipykernel.kernelapp", "ipykernel.zmqshell", "stack_data", "debugpy")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def _imported(connection: Connection[Word, tuple[str, ...] | Order]) -> bool:
     gc.disable()  # nothing of this is garbage; and what is frozen is left alone by a kernel, and so stays shared
     imports.load(KERNEL)
     imports.ahead(*paths)
+    # The first traceback asks of which module its code is, and for that looks at the files of all: once for all kernels.
+    inspect.getmodule(inspect.currentframe())
     gc.freeze()
     gc.enable()
     refused = _refused()

@@ -31,7 +31,7 @@ def of_notebooks(paths: Iterable[Path]) -> list[str]:
     turn out to be no modules: `from json import loads` gives "json" and "json.loads".
     """
     found: dict[str, None] = {}
-    waiting = [name for path in paths for source in _cells(path) for name in of_source(source)]
+    waiting = [name for path in paths for name in of_sources(*_cells(path))]
     while waiting:
         name = waiting.pop(0)
         if name not in found:
@@ -41,19 +41,32 @@ def of_notebooks(paths: Iterable[Path]) -> list[str]:
     return list(found)
 
 
-def of_source(source: str) -> Iterator[str]:
-    """The names that the import statements of `source` ask for, wherever they are in it; those of a package may be
-    modules in it, or not."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return
-    for node in ast.walk(tree):
+def of_sources(*sources: str) -> Iterator[str]:
+    """The names that the import statements of `sources` ask for, wherever they are, and the attributes that are used of
+    what they bind, since a package may import what is behind its attribute when it is first used."""
+    bound: dict[str, str] = {}
+    used: list[tuple[str, str]] = []
+    for node in (node for source in sources for node in _nodes(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            for alias in node.names:
+                yield alias.name
+                if alias.asname:
+                    bound[alias.asname] = alias.name
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if alias.name != "*")
+            for alias in (alias for alias in node.names if alias.name != "*"):
+                yield (name := f"{node.module}.{alias.name}")
+                bound[alias.asname or alias.name] = name
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used.append((node.value.id, node.attr))
+    yield from (f"{bound[name]}.{attribute}" for name, attribute in used if name in bound)
+
+
+def _nodes(source: str) -> Iterator[ast.AST]:
+    try:
+        return ast.walk(ast.parse(source))
+    except SyntaxError:
+        return iter(())
 
 
 def load(names: Iterable[str]) -> None:
@@ -101,4 +114,4 @@ def _of_module(name: str) -> list[str]:
     if path.is_dir() and name != PACKAGE:
         return [f"{name}.{file.stem}" for file in sorted(path.glob("[!_]*.py"))]
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return list(of_source(file.read_text(encoding="utf-8"))) if file.is_file() else []
+    return list(of_sources(file.read_text(encoding="utf-8"))) if file.is_file() else []

@@ -71,7 +71,8 @@ class Kernels:
         # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
         environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": _python_path()}
         environment.setdefault("LABKIT_SETTINGS", str(self._home / "lab.toml"))
-        arguments = ["--IPKernelApp.log_level=ERROR"]
+        # What lessons do is no part of what the learner typed, which IPython keeps.
+        arguments = ["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:"]
         if notebook is not None and not FORKS:
             ahead = f"__import__('labkit.imports').imports.ahead({str(notebook.resolve())!r})"
             arguments.append(f"--IPKernelApp.exec_lines={ahead}")

@@ -135,7 +135,7 @@ def _executed(notebook: Any, path: Path, kernel: Any) -> str:
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        asyncio.run(client.async_execute())
+        asyncio.run(_to_its_end(client))
     except CellExecutionError as error:
         return _said(error)
     except CellTimeoutError:
@@ -143,6 +143,15 @@ def _executed(notebook: Any, path: Path, kernel: Any) -> str:
     except DeadKernelError:
         return "the kernel died"
     return ""
+
+
+async def _to_its_end(client: Any) -> None:
+    try:
+        await client.async_execute()
+    finally:
+        # nbclient leaves these open if it did not start the kernel; their threads then look for it for ever.
+        if client.kc is not None:
+            client.kc.stop_channels()
 
 
 def _running(notebook: Any) -> str:

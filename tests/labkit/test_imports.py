@@ -54,6 +54,14 @@ def test_modules_and_what_may_be_modules_of_a_package_are_named_in_order(tmp_pat
     assert imports.of_notebooks([write(tmp_path / "x", *cells)]) == ["b", "a.c", "d.e", "d.e.f", "d.e.h", "late"]
 
 
+def test_what_is_used_of_an_import_in_another_cell_is_named_as_it_may_be_a_module(tmp_path: Path) -> None:
+    """The kubernetes client imports each of its interfaces when it is first used: a second for that of pods."""
+    cells = ("from a import client as c\nimport b.d, e as f", "c.CoreV1Api().list_pod()\nf.g, b.d, other.name")
+    found = imports.of_notebooks([write(tmp_path / "x", *cells)])
+    assert found[:4] == ["a", "a.client", "b.d", "e"]
+    assert sorted(found[4:]) == ["a.client.CoreV1Api", "e.g"]
+
+
 def test_lines_for_the_shell_hide_no_import_and_cells_that_do_not_parse_have_none(tmp_path: Path) -> None:
     path = write(tmp_path / "x", "import a\n!ls {a}\nif a:\n    %time a\n    import b", "import c c", "from . import d")
     assert imports.of_notebooks([path]) == ["a", "b"]
@@ -87,7 +95,8 @@ def test_nothing_that_lessons_import_has_read_what_a_lab_sets_or_opened_anything
     seen = json.loads(ended.stdout)
     assert seen["refused"] == ""
     assert seen["opened"] == []
-    assert {"azure.identity", "azure.mgmt.network", "kubernetes.client", "github"} <= {*seen["modules"]}
+    expected = {"azure.identity", "azure.mgmt.network", "github", "kubernetes.client.api.core_v1_api"}
+    assert expected <= {*seen["modules"]}
     kept = [(name, module) for name, module in seen["read"] if module in seen["modules"]]
     assert len(kept) > 5
     assert [each for each in kept if each[0].startswith(("AZURE_", "GIT_", *SET_BY_A_LAB, "all of it"))] == []

@@ -96,6 +96,13 @@ def test_where_imports_start_threads_kernels_start_by_themselves(tmp_path: Path)
     assert shown(tmp_path, "00-threads") == "False ['-m', 'ipykernel_launcher']\n"
 
 
+def test_lessons_leave_the_history_of_what_the_learner_typed_alone(tmp_path: Path) -> None:
+    write(tmp_path, "00-history", [("get_ipython().history_manager.hist_file", {})])
+    verify.run(tmp_path, times=1, save=tmp_path)
+    (output,) = verify.read(tmp_path / "00-history-run1.ipynb").cells[0].outputs
+    assert output.data["text/plain"] == "':memory:'"
+
+
 def test_a_kernel_that_dies_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "00-dies", [("import os; os._exit(3)", {})])
     assert verify.run(tmp_path, times=1) == 1

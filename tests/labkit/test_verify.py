@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from labkit import verify
@@ -123,3 +124,18 @@ def test_a_cell_that_does_not_end_is_named(
     write(tmp_path, "11-slow", [("import time\ntime.sleep(60)", {}), ("1", {})])
     assert verify.run(tmp_path, times=1) == 1
     assert "a cell ran longer than 1 s: 'import time'" in capsys.readouterr().out
+
+
+def test_a_run_that_has_ended_leaves_no_connection_to_its_kernel(tmp_path: Path) -> None:
+    """Threads of the transport went on looking for every kernel that had been, which cost more with each lesson."""
+    write(tmp_path, "11-good", [("1", {})])
+    write(tmp_path, "12-bad", [("1 / 0", {})])
+    before = _threads()
+    assert verify.run(tmp_path, times=2, keep_going=True) == 1
+    assert _threads() <= before
+
+
+def _threads() -> int:
+    """All of this process, those of libraries included."""
+    count: int = psutil.Process().num_threads()
+    return count
