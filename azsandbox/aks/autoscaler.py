@@ -182,16 +182,23 @@ class Autoscaler:
             return False
         there = list(room.snapshot.nodes)
         daemons = _daemons(pods)
+        coming = self._coming(cluster, client, pools, room, daemons)
         plan: dict[str, list[str]] = {p.id: [] for p in pools}
         helped: dict[str, list[Document]] = {p.id: [] for p in pools}
         for pod in waiting:
             if any(_ready(room.snapshot.nodes[n].node) and not room.why_not(pod, n) for n in there):
                 continue  # the scheduler will place it
+            soon = next((n for n in coming if not room.why_not(pod, n)), None)
+            if soon is not None:
+                room.put(pod, soon)
+                continue
             answer = self._place(cluster, client, pod, pools, plan, room, daemons)
             if answer in plan:
                 helped[answer].append(pod)
             else:
                 await self._once(pod, "NotTriggerScaleUp", f"pod didn't trigger scale-up: {answer}", "Normal")
+        for name in coming:
+            room.drop_node(name)
         assert self.events is not None
         for pool in pools:
             count = len(plan[pool.id])
@@ -205,6 +212,24 @@ class Autoscaler:
             await self._resize(cluster, client, pool.id, before + count)
             self.last_add = time.monotonic()
         return any(plan.values())
+
+    def _coming(
+        self, cluster: Stored, client: KubeClient, pools: list[Stored], room: Room, daemons: list[Document]
+    ) -> list[str]:
+        """Supposes the nodes that were added and are not ready yet: what they will take needs no further ones.
+
+        They are waited for as long as max-node-provision-time says (cluster-autoscaler, "upcoming nodes").
+        """
+        limit = self.arm.services.clock.patience(seconds(self.setting(cluster, "max-node-provision-time")))
+        if time.monotonic() - self.last_add >= limit:
+            return []
+        nodes, found = Nodes(self.arm, client, cluster), []
+        for pool in pools:
+            for name, machine in zip(names(pool), pool.private["machines"], strict=True):
+                info = room.snapshot.nodes.get(name)
+                if info is None or not _ready(info.node):
+                    found.append(room.add_node(nodes.manifest(pool, machine), daemons))
+        return found
 
     def _place(
         self, cluster: Stored, client: KubeClient, pod: Document, pools: list[Stored], plan: dict[str, list[str]],
