@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, cast
 
 from azsandbox.aks.drain import to_evict
@@ -10,6 +9,7 @@ from azsandbox.controllers.informer import controller_of
 from azsandbox.controllers.scheduler.filters import Filters
 from azsandbox.controllers.scheduler.results import Rejection
 from azsandbox.controllers.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
+from azsandbox.kubernetes.copies import copy_of
 
 Document = dict[str, Any]
 
@@ -39,12 +39,12 @@ class Room:
     def add_node(self, node: Document, like: list[Document]) -> str:
         """Supposes a new node, with the pods of DaemonSets that would run on it (`like`: their pods elsewhere)."""
         name = f"template-{len(self.snapshot.nodes)}-{node['metadata']['name']}"
-        node = copy.deepcopy(node)
+        node = copy_of(node)
         node["metadata"]["name"] = name
         node["metadata"]["labels"]["kubernetes.io/hostname"] = name
         info = self.snapshot.nodes[name] = NodeInfo(node)
         for pod in like:
-            daemon = copy.deepcopy(pod)
+            daemon = copy_of(pod)
             daemon["metadata"]["uid"] = f"{pod['metadata']['uid']}-{name}"
             info.add(PodInfo(daemon))
         return name
@@ -120,7 +120,7 @@ class Room:
         return controller_of(pod) is not None
 
     def _elsewhere(self, pod: Document, node: str) -> str | None:
-        bare = copy.deepcopy(pod)
+        bare = copy_of(pod)
         bare["spec"].pop("nodeName", None)
         for name, info in self.snapshot.nodes.items():
             if name != node and not info.unschedulable and not self.why_not(bare, name):

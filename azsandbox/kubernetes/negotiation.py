@@ -5,6 +5,7 @@ Rules: k8s.io/apiserver, pkg/endpoints/handlers/negotiation; github.com/munnerz/
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import orjson
@@ -64,7 +65,9 @@ class _Clause:
         return self.kind == kind and self.subkind in (subkind, "*")
 
 
-def _parsed(accept: str) -> list[_Clause]:
+@functools.lru_cache(maxsize=128)
+def _parsed(accept: str) -> tuple[_Clause, ...]:
+    """The clauses of a header, best first; kept, as clients send the same ones again and again."""
     found: list[_Clause] = []
     for part in accept.split(","):
         media, *rest = part.strip(" ").split(";")
@@ -87,7 +90,7 @@ def _parsed(accept: str) -> list[_Clause]:
         while place and clause.before(found[place - 1]):
             place -= 1
         found.insert(place, clause)
-    return found
+    return tuple(found)
 
 
 def _quality(text: str) -> float:
@@ -126,6 +129,7 @@ def produced(request: Request) -> None:
         raise not_acceptable(request)
 
 
+@functools.lru_cache(maxsize=128)
 def _produced(header: str) -> bool:
     """Whether an installed handler makes one of the media types, which go-restful compares as they are written."""
     media = (clause.partition(";")[0].strip() for clause in header.split(","))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from azsandbox.kubernetes import dropped_fields, strategies
+from azsandbox.kubernetes.copies import copy_of
 from azsandbox.kubernetes.request import Object, User
 from azsandbox.kubernetes.resources import Resource
 
@@ -294,7 +295,7 @@ def _keep_system_metadata(meta: Object, before: Object) -> None:
 
 def _keep(new: Object, old: Object, key: str) -> None:
     if key in old:
-        new[key] = copy.deepcopy(old[key])
+        new[key] = copy_of(old[key])
     else:
         new.pop(key, None)
 
@@ -304,7 +305,7 @@ def _custom_status(new: Object, old: Object) -> None:
     status, managed = new.get("status"), new["metadata"].get("managedFields")
     has_status = "status" in new
     new.clear()
-    new.update(copy.deepcopy({part: value for part, value in old.items() if part != "status"}))
+    new.update(copy_of({part: value for part, value in old.items() if part != "status"}))
     if managed is not None:
         new["metadata"]["managedFields"] = managed
     else:

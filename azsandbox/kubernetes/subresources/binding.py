@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import answers, errors, negotiation, options
+from azsandbox.kubernetes.copies import copy_of
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Request, Response
 from azsandbox.kubernetes.validation.errors import FieldError, not_supported, required
@@ -55,7 +55,7 @@ async def answer(server: ApiServer, request: Request) -> Response:
         refusal = f"pod {request.name} has non-empty .spec.schedulingGates"
     if refusal:
         raise errors.conflict("pods/binding", request.name, refusal)
-    new = copy.deepcopy(old)
+    new = copy_of(old)
     new["spec"]["nodeName"] = target["name"]
     annotations = binding["metadata"].get("annotations")
     if annotations:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import answers, custom_deletion, errors, negotiation, strategy
 from azsandbox.kubernetes.admission import DELETE, Attributes
+from azsandbox.kubernetes.copies import copy_of
 from azsandbox.kubernetes.delete_options import DeleteOptions
 from azsandbox.kubernetes.request import Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
@@ -63,7 +63,7 @@ async def delete_object(
     await server.admission.mutate(attrs)
     await server.admission.validate(attrs)
     _warn_of_orphans(request, resource, asked)
-    waiting = copy.deepcopy(obj)
+    waiting = copy_of(obj)
     grace = _mark(resource, waiting, asked)
     if finished(waiting) and not grace:
         begins = "deletionTimestamp" not in metadata and resource.qualified == "pods"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from azsandbox.kubernetes import answers, errors, negotiation, options
+from azsandbox.kubernetes.copies import copy_of
 from azsandbox.kubernetes.errors import StatusError
 from azsandbox.kubernetes.request import Object, Request, Response
 from azsandbox.kubernetes.resources import Resource
@@ -67,7 +66,7 @@ def _patched(server: ApiServer, request: Request, resource: Resource, media: str
     if media == APPLY:
         return server.apply(request, resource, old)
     assert old is not None
-    new = server.patched(request, resource, media, orjson.loads(orjson.dumps(old)))  # a copy, faster than copy's
+    new = server.patched(request, resource, media, copy_of(old))
     server.default(resource, new)
     return new
 

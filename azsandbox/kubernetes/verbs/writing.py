@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import errors, escalation, options, strategy, warnings
 from azsandbox.kubernetes.admission import CREATE, UPDATE, Attributes
+from azsandbox.kubernetes.copies import copy_of
 from azsandbox.kubernetes.registry import now
 from azsandbox.kubernetes.request import GroupVersionKind, Object, Request
 from azsandbox.kubernetes.resources import Resource
@@ -141,7 +141,7 @@ async def store_changed(
     if request.dry_run:
         return new
     if finished(new):
-        server.registry.remove(resource, copy.deepcopy(old))  # watches see the state that was stored
+        server.registry.remove(resource, copy_of(old))  # watches see the state that was stored
         return new
     with server.allocations(resource, new, old):
         return server.registry.replace(resource, new, expected)

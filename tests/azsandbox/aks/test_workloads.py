@@ -1,7 +1,15 @@
 from __future__ import annotations
 
-from azsandbox.aks import workloads
+from typing import Any
+
+from azsandbox.aks import add_ons, workloads
 from azsandbox.aks.features import features
+from azsandbox.controllers.client import KubeClient
+from azsandbox.controllers.transports import InProcess
+from azsandbox.kubernetes import bootstrap
+from azsandbox.kubernetes.request import MASTER
+from azsandbox.kubernetes.server import ApiServer
+from azsandbox.store import Store
 
 WORDS = {"version": "1.35.7", "dns": "10.0.0.10", "pods": "10.244.0.0/16"}
 
@@ -50,3 +58,28 @@ def test_one_storage_class_is_the_default() -> None:
     marked = [m for m in found if "annotations" in m["metadata"]]
     assert len(found) == 9
     assert [m["metadata"]["name"] for m in marked] == ["default"]
+
+
+async def test_what_is_there_already_is_not_created_again() -> None:
+    """A look costs a tenth of a creation that is refused, and a cluster has seventy objects of the add-on manager."""
+    server = ApiServer(Store(None).bucket("cluster"))
+    bootstrap.fill(server)
+    asked: list[str] = []
+
+    class Noted(InProcess):
+        async def send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Any:
+            asked.append(method)
+            return await super().send(method, url, headers, body)
+
+    client = KubeClient(Noted(server, MASTER))
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "one", "namespace": "kube-system"}}
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": {"minAvailable": 1}}
+    budget |= {"metadata": {"name": "one", "namespace": "kube-system"}}
+    for manifest in (account, budget):
+        await add_ons.apply(client, manifest)
+    assert asked == ["GET", "POST", "GET", "POST"]
+    asked.clear()
+    for manifest in (account, {**budget, "spec": {"minAvailable": 2}}):
+        await add_ons.apply(client, manifest)
+    assert asked == ["GET", "GET", "PATCH"]
+    assert (await client.get(add_ons.address(budget)))["spec"]["minAvailable"] == 2

@@ -87,6 +87,25 @@ async def test_the_audit_finds_what_was_there_before(client: KubeClient) -> None
     )
 
 
+async def test_an_audit_asks_for_the_kinds_in_two_requests_and_lists_those_of_constraints_alone(
+    client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty groups have a document of discovery each; every pass asked for all of them."""
+    known, asked = Gatekeeper(), list[str]()
+    known.put(constraint())
+    send: Any = client.transport.send
+
+    async def noted(method: str, url: str, headers: dict[str, str], body: bytes) -> Any:
+        if headers["user-agent"] == "noted":
+            asked.append(f"{method} {url.partition('?')[0]}")
+        return await send(method, url, headers, body)
+
+    monkeypatch.setattr(client.transport, "send", noted)
+    await Audit(client.named("noted"), known, 1, 1).audit()
+    assert asked[:4] == ["GET /api/v1/namespaces", "GET /api", "GET /apis", "GET /api/v1/pods"]
+    assert asked[4:] == [f"PATCH {KIND}/owner/status"]
+
+
 async def test_an_audit_has_the_time_of_its_beginning(client: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await enforce(client, "dryrun")
     times: list[str] = []
