@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from labkit.errors import ReadError
+
+if TYPE_CHECKING:
+    from labkit.signed_in import Connection
 
 ARM_ENDPOINT = "https://management.azure.com"
 ARM_SCOPE = f"{ARM_ENDPOINT}/.default"
@@ -168,23 +171,16 @@ def _arm_error(method: str, url: str, status: int, body: str) -> ReadError:
 
 
 class KubernetesReader:
-    """GETs of an API server through the official client, which knows every way that a kubeconfig signs in."""
+    """GETs of an API server, signed in as a kubeconfig says."""
 
     def __init__(self, kubeconfig: Path, context: str = "") -> None:
         self._from = kubeconfig, context
-        self._client: Any = self._signed_in()
+        self._connection = self._signed_in()
 
-    def _signed_in(self) -> Any:
-        """The official client, with a token if the kubeconfig has a program for one. Raises ReadError."""
-        from kubernetes import config
-        from kubernetes.config.config_exception import ConfigException
+    def _signed_in(self) -> Connection:
+        from labkit import signed_in
 
-        kubeconfig, context = self._from
-        loader: Any = config
-        try:
-            return loader.new_client_from_config(str(kubeconfig), context or None)
-        except ConfigException as error:
-            raise ReadError(f"{kubeconfig}: {error}", 0, "Kubeconfig", "lab.kubeconfig()") from error
+        return signed_in.connection(*self._from)
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The object or list at `path`."""
@@ -235,13 +231,13 @@ class KubernetesReader:
 
     def close(self) -> None:
         """Close its connections."""
-        self._client.rest_client.close()
+        self._connection.pool.clear()
 
     def _open(self, path: str, query: Mapping[str, str], timeout: float, method: str = "GET", body: str = "") -> Any:
         response = self._ask(path, query, timeout, method, body)
         if response.status == 401:  # the token may have ended meanwhile, or its issuer begun anew
             response.release_conn()
-            self._client = self._signed_in()
+            self._connection = self._signed_in()
             response = self._ask(path, query, timeout, method, body)
         if response.status >= 400:
             said = response.read(decode_content=True)
@@ -252,17 +248,16 @@ class KubernetesReader:
     def _ask(self, path: str, query: Mapping[str, str], timeout: float, method: str, body: str) -> Any:
         import urllib3
 
-        configuration = self._client.configuration
-        url = f"{configuration.host}{path}"
+        url = f"{self._connection.host}{path}"
         if query:
             url += ("&" if "?" in path else "?") + urlencode(query)
         headers = {"Accept": "application/json"}
         if body:
             headers["Content-Type"] = "application/merge-patch+json"
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        self._connection.authorize(headers, path, method)
         limit = urllib3.Timeout(connect=10, read=timeout)
         try:
-            return self._client.rest_client.pool_manager.request(
+            return self._connection.pool.request(
                 method, url, headers=headers, body=body or None, preload_content=False, timeout=limit
             )
         except urllib3.exceptions.HTTPError as error:

@@ -38,12 +38,12 @@ class Session:
             stamp, document = self._document(path)
         except (OSError, KubeconfigError):
             return path  # kubectl says what is wrong with it
-        places = dict(_places(document, os.environ))
-        lasting = {user: kept_tokens.read(place, time.time() + LASTS) for user, place in places.items()}
+        known = dict(places(document, os.environ))
+        lasting = {user: kept_tokens.read(place, time.time() + LASTS) for user, place in known.items()}
         tokens = {user: found[0] for user, found in lasting.items() if found}
         if not tokens or "config" in words:
             return path
-        file = Path(next(iter(places.values()))).with_name(path.name)
+        file = Path(next(iter(known.values()))).with_name(path.name)
         with self._writing:
             if self._written.get(file) != (stamp, tokens) or not file.exists():
                 kubeconfig.write(file, _with(document, tokens))
@@ -57,7 +57,7 @@ class Session:
         return self._read[path]
 
 
-def _places(document: Document, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def places(document: Document, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Each user who signs in by the plug-in of this lab, and where that keeps the token."""
     command, first = kubeconfig.plug_in()
     for entry in document.get("users") or []:
