@@ -150,7 +150,7 @@ def lay_out(settings: Settings, token: str) -> Checkout:
 def _create(settings: Settings, token: str) -> None:
     from github import Auth, Github, GithubException
 
-    github = Github(auth=Auth.Token(token))
+    github = Github(auth=Auth.Token(token), seconds_between_requests=0)  # three of them; a pause would be for many
     try:
         github.get_repo(f"{settings.repository_owner}/{settings.repository}")
     except GithubException as error:
