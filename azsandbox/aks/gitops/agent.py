@@ -7,6 +7,7 @@ matter here, where it is told of changes.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,15 @@ class FluxConfigAgent(Controller):
         super().__init__(client, informers, **options)
         self.plane: DataPlane = options["data_plane"]
         self.configs = informers.of(objects.API, "fluxconfigs")
-        self.follow(self.configs, lambda obj: [obj["metadata"]["name"]])
+        self.configs.on_change(self._changed)
+        self._brought: dict[str, tuple[Object, float]] = {}  # name → what Azure had of it, and when it was brought
+
+    def _changed(self, kind: str, obj: Object, old: Object | None) -> None:
+        """Queues a configuration; unless only the status of its FluxConfig changed, it is brought again."""
+        name = obj["metadata"]["name"].lower()
+        if kind != "MODIFIED" or old is None or objects.differs(old, obj) or objects.differs(obj, old):
+            self._brought.pop(name, None)
+        self.queue.add(name)
 
     async def run(self) -> None:
         """Works until cancelled, on what changes in Azure and in the cluster."""
@@ -63,7 +72,19 @@ class FluxConfigAgent(Controller):
         if wanted.deleting:
             await self._withdraw(wanted, url)
             return
-        config = await self._bring(wanted, url)
+        config = self.configs.get(f"{namespace}/{wanted.name}")
+        asked = {
+            "config": objects.flux_config(wanted.name, wanted.properties, wanted.operation, wanted.protected),
+            "protected": wanted.protected,
+        }
+        before, since = self._brought.get(key, ({}, 0.0))
+        if config is None or asked != before or time.monotonic() - since >= AGAIN:
+            self._brought[key] = asked, time.monotonic()
+            try:
+                config = await self._bring(wanted, url)
+            except BaseException:
+                self._brought.pop(key, None)
+                raise
         await self._tell(wanted.name, config, url)
         self.queue.add_after(key, AGAIN)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from azsandbox.aks.gitops import compliance, facts, objects, release
@@ -12,6 +14,7 @@ from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.controllers.events import timestamp
 from azsandbox.controllers.informer import Again, Informer, Informers, key_of, split_key
 from azsandbox.flux.reconciler import FluxReconciler
+from azsandbox.flux.status import StatusWriter
 from azsandbox.kubernetes.errors import StatusError
 
 if TYPE_CHECKING:
@@ -45,6 +48,17 @@ SETTLE = 10.0  # seconds of this machine that first results get at least
 WAIT = 120.0  # and reconciliation, unless less was asked for
 AGAIN = 600.0  # seconds after which everything is compared again though nothing changed
 SOON = 0.5
+TOLD = 0.2  # seconds from a change of an object's status until it is told: a commit changes those of many objects
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What the objects of a FluxConfig were made to be, and when (time.monotonic)."""
+
+    wanted: list[Object]
+    secret: Object | None
+    enforce: bool
+    at: float
 
 
 class FluxConfigController(FluxReconciler):
@@ -57,10 +71,29 @@ class FluxConfigController(FluxReconciler):
         super().__init__(client, informers, **options)
         self.plane: DataPlane = options["data_plane"]
         self.kinds: dict[str, Informer] = {k: informers.of(api, PLURALS[k]) for k, api in FOLLOWED.items()}
+        self.kinds |= {kind: informers.of(api, PLURALS[kind]) for kind, api in ACCESS.items()}
         for informer in self.kinds.values():
-            self.follow(informer, self._owners)
-        for kind, api in ACCESS.items():
-            self.kinds[kind] = self.follow(informers.of(api, PLURALS[kind]), self._owners)
+            informer.on_change(self._moved)
+        self._kept: dict[str, _Kept] = {}  # by key
+        self._stirred: set[str] = set()  # keys of FluxConfigs whose objects have another status than was told
+
+    def _changed(self, kind: str, obj: Object, old: Object | None) -> None:
+        if kind == "DELETED" or old is None or self.asks(obj) != self.asks(old):
+            self._kept.pop(key_of(obj), None)
+        super()._changed(kind, obj, old)
+
+    def _moved(self, kind: str, obj: Object, old: Object | None) -> None:
+        """Queues the FluxConfig that an object is of. Where only a status changed it is told, in a moment; for anything
+        else all objects are compared with what they should be."""
+        keys = {*self._owners(obj), *(self._owners(old) if old else ())}
+        if kind == "MODIFIED" and old is not None and _written(obj) == _written(old):
+            self._stirred |= keys
+            for key in keys:
+                self.queue.add_after(key, TOLD)
+            return
+        for key in keys:
+            self._kept.pop(key, None)
+            self.queue.add(key)
 
     def _owners(self, obj: Object) -> list[str]:
         """The FluxConfig that an object is of: by its labels, or those of the Kustomization that applied it."""
@@ -90,21 +123,48 @@ class FluxConfigController(FluxReconciler):
 
         # 1. What the source signs in with
         secret, public = await self._secret(obj)
-
-        # 2. The objects that shall be there, and those that shall not any more
         enforce = await self._enforced()
-        requested = await self._requested(obj, status["lastConfigUpdateTime"])
-        wanted = objects.desired(obj, enforce=enforce, secret=secret, requested=requested)
-        for one in wanted:
-            await self._put(one)
-        await self._drop(obj, wanted)
+
+        # 2. The objects that shall be there, and those that shall not; where only a status has changed, the Secret alone,
+        # of which nobody tells
+        key = key_of(obj)
+        kept = self._kept.get(key)
+        if (
+            kept is None
+            or fresh
+            or (kept.secret, kept.enforce) != (secret, enforce)
+            or kept.at + AGAIN <= time.monotonic()
+        ):
+            kept = await self._keep(obj, status["lastConfigUpdateTime"], secret, enforce)
+        elif secret is not None:
+            await self._put(secret)
 
         # 3. How they are
-        status |= self._status(obj, wanted)
+        self._stirred.discard(key)
+        status |= self._status(obj, kept.wanted)
         status |= {"publicKey": public, "observedGeneration": obj["metadata"]["generation"]}
-        after = self._conclude(obj, status, wanted)
-        await self._save(obj, status)
-        return after
+        after = self._conclude(obj, status, kept.wanted)
+        await StatusWriter(self.client, self.objects.path_of(obj, "status"), obj).write({**obj, "status": status})
+        return min(after, TOLD) if key in self._stirred else after
+
+    async def _keep(self, obj: Object, updated: str, secret: Object | None, enforce: bool) -> _Kept:
+        """Makes the objects what they should be, and deletes those that shall not be there any more."""
+        key = key_of(obj)
+        now = _Kept([], secret, enforce, time.monotonic())
+        self._kept[key] = now  # whatever changes from here on takes it away
+        try:
+            requested = await self._requested(obj, updated)
+            wanted = objects.desired(obj, enforce=enforce, secret=secret, requested=requested)
+            for one in wanted:
+                await self._put(one)
+            await self._drop(obj, wanted)
+        except BaseException:
+            self._kept.pop(key, None)
+            raise
+        found = _Kept(wanted, secret, enforce, now.at)
+        if self._kept.get(key) is now:
+            self._kept[key] = found
+        return found
 
     async def finalize(self, obj: Object) -> None:
         """Deletes what it made, Kustomizations first: each prunes as its spec says, and goes once it has."""
@@ -288,17 +348,11 @@ class FluxConfigController(FluxReconciler):
         status["lastSucceededKustomizations"] = [split_key(key)[1] for key in good]
         return AGAIN
 
-    async def _save(self, obj: Object, status: Object) -> None:
-        """Writes the status where it differs; what the agent notes in it stays."""
-        before = obj.get("status") or {}
-        if status == before:
-            return
-        kept = await self.client.find(self.objects.path_of(obj))
-        if kept is None:
-            return
-        synced = (kept.get("status") or {}).get("dataplaneStatus")
-        obj["status"] = status | ({"dataplaneStatus": synced} if synced else {})
-        await self.save(obj)
+
+def _written(obj: Object) -> Object:
+    """An object without what a change of its status alone changes."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in ("resourceVersion", "managedFields")}
+    return {**{k: v for k, v in obj.items() if k != "status"}, "metadata": metadata}
 
 
 def patience(asked: float, scaled: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from azsandbox.aks.gitops import controller, facts, processes, release
+from azsandbox.aks.gitops import agent, controller, facts, processes, release
 from azsandbox.aks.gitops.settings import parse
 from azsandbox.arm import Arm
 from azsandbox.arm.providers.kubernetesconfiguration.data_plane import DataPlane
@@ -153,6 +153,41 @@ async def test_an_edit_by_hand_is_put_back(lab: Lab) -> None:
         REPOSITORY
     ) else None
     await lab.found(REPOSITORY)
+
+
+async def test_a_status_is_told_without_looking_at_all_that_should_be_there(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await lab.azure("PUT", "fluxConfigurations/cfg", git())
+    await lab.found(APPS)
+    await lab.ready(REPOSITORY)
+    await lab.ready(APPS)
+    await lab.azure.ended(made)
+    await lab.azure_says("complianceState", "Compliant")
+    looks: list[str] = []
+    drop, bring = controller.FluxConfigController._drop, agent.FluxConfigAgent._bring
+
+    async def dropped(self: Any, *rest: Any) -> None:
+        looks.append("controller")
+        await drop(self, *rest)
+
+    async def brought(self: Any, *rest: Any) -> dict[str, Any]:
+        looks.append("agent")
+        return await bring(self, *rest)
+
+    monkeypatch.setattr(controller.FluxConfigController, "_drop", dropped)
+    monkeypatch.setattr(agent.FluxConfigAgent, "_bring", brought)
+    await lab.ready(APPS, "False", "Service/web namespace not specified")
+    await lab.azure_says("complianceState", "Non-Compliant")
+    assert looks == []
+    await lab.ready(APPS)
+    await lab.client.patch(APPS, {"spec": {"prune": True}})
+
+    async def back() -> bool:
+        return (await lab.client.get(APPS))["spec"]["prune"] is False
+
+    await until(back)
+    assert "controller" in looks
 
 
 async def test_a_request_to_reconcile_is_left_alone(lab: Lab) -> None:
