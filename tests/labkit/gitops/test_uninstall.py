@@ -93,7 +93,8 @@ def test_what_azures_extension_keeps_is_left_alone() -> None:
 
     def kubectl(words: list[str], **_: Any) -> Output:
         asked.append(words)
-        return Output(" ".join(words), 0, f"providers.notification.toolkit.fluxcd.io {uninstall.AZURES}", "")
+        made = "   2026-11-26T00:36:10Z\n"
+        return Output(" ".join(words), 0, f"providers.notification.toolkit.fluxcd.io{made}{uninstall.AZURES}{made}", "")
 
     with pytest.raises(LabError, match="kept here by Azure's extension"):
         uninstall.uninstall(kubectl, NAMESPACE)
