@@ -10,7 +10,7 @@ from azsandbox.arm import polling
 from azsandbox.arm.call import Answer, Call
 from azsandbox.arm.operations import Work
 from azsandbox.arm.provider import action
-from azsandbox.arm.providers.containerservice import commands
+from azsandbox.arm.providers.containerservice import command_line, commands
 from azsandbox.arm.providers.containerservice.base import CLUSTERS, check_idle, check_running
 from azsandbox.arm.providers.containerservice.credentials import PRIVATE
 from azsandbox.arm.providers.containerservice.errors import aks, missing, not_supported
@@ -96,7 +96,7 @@ class ClusterOperations:
             raise aks(400, "BadRequest", "Run command is disabled on this managed cluster.")
         if call.document.get("context"):
             raise not_supported("files with a command (context of runCommand)")
-        argv = commands.parse(str(call.document.get("command") or ""))
+        argv = command_line.parse(str(call.document.get("command") or ""))
         private: Document = {"argv": argv}
         if stored.properties.get("aadProfile"):
             private["token"] = call.document.get("clusterToken")

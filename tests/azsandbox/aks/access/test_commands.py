@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -46,6 +47,15 @@ def test_a_command_runs_as_whom_its_token_says(lab: Lab) -> None:
 def test_a_cluster_with_entra_id_asks_for_a_token(lab: Lab) -> None:
     refused = asked(lab, "kubectl get nodes")
     assert (refused.status_code, refused.json()["target"]) == (400, "clusterToken")
+
+
+def test_a_command_reads_no_file_and_no_variable_of_this_machine(lab: Lab, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    canary.write_text("kept-for-me-alone")
+    token = lab.token("learner", SERVER_APP)
+    for command in (f"kubectl create configmap c --from-file={canary}", f"kubectl apply -f {canary}"):
+        refused = asked(lab, command, clusterToken=token)
+        assert (refused.status_code, "a command has none here" in refused.text) == (501, True)
 
 
 def test_a_cluster_without_entra_id_takes_commands_as_the_administrator(lab: Lab) -> None:
