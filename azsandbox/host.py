@@ -201,8 +201,9 @@ class Host:
     async def start(self) -> None:
         """Listens and serves; returns when the first request can be answered. Raises HostError."""
         from uvicorn.config import Config
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
         from uvicorn.server import ServerState
+
+        from azsandbox.http_connection import HttpConnection
 
         self._build()
         config = Config(
@@ -222,7 +223,7 @@ class Host:
         self._connections.default_headers = config.encoded_headers
 
         def http() -> asyncio.Protocol:
-            return HttpToolsProtocol(config=config, server_state=self._connections, app_state={})
+            return HttpConnection(config=config, server_state=self._connections, app_state={})
 
         self.proxy = Proxy(self.dispatch, self.authority, http, self.ports, self._api_server, self.tunnel)
         ports = self._setting("ports") or {}

@@ -33,6 +33,8 @@ async def git(
     folder: Path, *arguments: str, variables: dict[str, str] | None = None, given: bytes | None = None
 ) -> bytes:
     """Runs git on the repository at `folder`, with `given` as its input, and returns its output. Raises GitFailed."""
+    if any("\0" in text for text in (*arguments, *(variables or {}).values())):
+        raise GitFailed(f"git {arguments[0]} takes no text with a NUL character")
     command = ("git", "--git-dir", str(folder), *arguments)
     status, out, problem = await programs.run(*command, given=given, env=environment() | (variables or {}))
     if status:

@@ -12,9 +12,9 @@ from typing import Any
 
 import uvicorn
 import wsproto.events
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
+from azsandbox.http_connection import HttpConnection
 from azsandbox.kubernetes.request import User
 
 
@@ -33,7 +33,7 @@ def certificate_user(transport: Any) -> User | None:
     return User(names[0], groups, extra={"authentication.kubernetes.io/credential-id": (f"X509SHA256={digest}",)})
 
 
-class _Http(HttpToolsProtocol):
+class _Http(HttpConnection):
     """HTTP that tells the application of the client's certificate."""
 
     def connection_made(self, transport: Any) -> None:

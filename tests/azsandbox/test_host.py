@@ -156,6 +156,30 @@ def test_it_listens_on_loopback_only(sandbox: Sandbox) -> None:
             assert local.startswith("0100007F")
 
 
+def first_line(sandbox: Sandbox, request: bytes) -> bytes:
+    """What the sandbox answers to bytes at its TLS port."""
+    context = ssl.create_default_context(cafile=sandbox.env()["ca"])
+    port = int(sandbox.env()["arm_endpoint"].rpartition(":")[2])
+    with context.wrap_socket(
+        socket.create_connection(("127.0.0.1", port), 10), server_hostname="localhost"
+    ) as connection:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):  # it may have been cut before all was sent
+            connection.sendall(request)
+        return connection.recv(1000).partition(b"\r\n")[0]
+
+
+def test_a_head_that_does_not_end_is_cut_off(sandbox: Sandbox) -> None:
+    start = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+    assert b" 431 " in first_line(sandbox, start + b"X-A: " + b"a" * 3_000_000)
+    trailers = b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-A: " + b"a" * 3_000_000
+    assert first_line(sandbox, start + trailers) in (b"", b"HTTP/1.1 431 Request Header Fields Too Large")
+
+
+def test_a_websocket_is_answered_as_any_request(sandbox: Sandbox) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: YQ==\r\n"
+    assert b" 401 " in first_line(sandbox, b"GET /subscriptions HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
+
+
 def test_an_answered_write_survives_kill_9(tmp_path: Path) -> None:
     with running(tmp_path / "home") as sandbox:
         before = sandbox.env()

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from azsandbox.flux import archives
 from azsandbox.kubernetes.schema import yaml_text
 
 LARGEST = 100 << 20  # bytes that a chart may have unpacked (helm.sh/helm/v4, pkg/chart/loader/archive)
@@ -42,7 +43,7 @@ class ChartArchive:
         folder = ""
         size = 0
         try:
-            with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+            with archives.opened(data, LARGEST) as archive:
                 for member in archive:
                     source = archive.extractfile(member) if member.isfile() else None
                     if source is None:
@@ -56,8 +57,8 @@ class ChartArchive:
                     folder = folder or top
                     files[rest] = source.read().removeprefix(_MARK)
                     times[rest] = member.mtime
-        except (tarfile.TarError, OSError, EOFError) as error:
-            text = "unexpected EOF" if isinstance(error, EOFError) or "read" in str(error) else str(error)
+        except tarfile.TarError as error:
+            text = "unexpected EOF" if "read" in str(error) else str(error)
             raise BadChart(text) from None
         if not files:
             raise BadChart("no files in chart archive")

@@ -5,6 +5,7 @@ Rules and texts: helm-controller, internal/controller (helmrelease_controller.go
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from azsandbox.controllers.client import KubeClient, Object, path
@@ -83,7 +84,7 @@ async def load(artifacts: Artifacts, source: Object) -> Chart:
         raise NoArtifact
     if not artifacts.holds(artifact):
         raise BadChart(f"integrity failure: computed digest doesn't match '{artifact['digest']}'")
-    return await engine.load(ChartArchive.read(file.read_bytes()))
+    return await engine.load(await asyncio.to_thread(ChartArchive.read, file.read_bytes()))
 
 
 def with_revision(chart: Chart, source: Object, *, tracked: bool = True) -> tuple[Chart, str]:

@@ -8,6 +8,10 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from azsandbox.flux import archives
+
+MOST_UNPACKED = 512 * 1024 * 1024  # bytes; half of the memory that the release gives kustomize-controller
+
 
 class Tree:
     """Files by their path, without a slash in front. "" is the root. It is not changed once it is made."""
@@ -26,8 +30,13 @@ class Tree:
         """
         files: dict[str, bytes] = {}
         folders: set[str] = set()
-        with tarfile.open(archive) as opened:
+        size = 0
+        with archives.opened(archive.read_bytes(), MOST_UNPACKED, plain=True) as opened:
             for member in opened:
+                size += member.size
+                if size > MOST_UNPACKED:
+                    text = f'tar "{member.name}" is bigger than max archive size of {MOST_UNPACKED} bytes'
+                    raise tarfile.TarError(text)
                 name = posixpath.normpath(member.name)
                 if name.startswith(("/", "../")) or name == ".." or "\\" in member.name:
                     raise tarfile.TarError(f'tar contained invalid name error "{member.name}"')

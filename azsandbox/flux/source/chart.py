@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import posixpath
 import re
 import tarfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from azsandbox.flux import archives
 from azsandbox.flux.globs import glob_matches, is_glob
 from azsandbox.flux.quoting import quoted
 from azsandbox.flux.semver import InvalidVersion, Version
@@ -197,7 +196,7 @@ def unpack(package: bytes) -> Tree:
     """The files of a package, without the folder that they are in. Raises ChartError."""
     tree = Tree()
     try:
-        with tarfile.open(fileobj=io.BytesIO(package), mode="r:gz") as source:
+        with archives.opened(package, _MOST_UNPACKED) as source:
             left = _MOST_UNPACKED
             for member in source:
                 if not member.isfile():
@@ -211,7 +210,7 @@ def unpack(package: bytes) -> Tree:
                 content = source.extractfile(member)
                 if content:
                     tree.files[_inner(member.name)] = File(content.read().removeprefix(_BOM))
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except tarfile.TarError as error:
         text = "gzip: invalid header" if package[:2] != b"\x1f\x8b" else str(error)
         raise ChartError(text) from None
     if not tree.files:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import posixpath
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from azsandbox.flux import archives
 from azsandbox.flux.source.ignore import FILE, Rule, read_rules
 
 # Modes in an archive, whatever they were (fluxcd/pkg/artifact/storage)
@@ -139,21 +139,16 @@ def unarchived(data: bytes) -> Tree:
     The words are those of fluxcd/pkg/tar. source-controller itself sets no limit, and is ended by its memory's.
     """
     tree, size = Tree(), 0
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as source:
-            for member in source:
-                size += member.size
-                if size > MOST_UNPACKED:
-                    raise tarfile.ReadError(
-                        f'tar "{member.name}" is bigger than max archive size of {MOST_UNPACKED} bytes'
-                    )
-                name = posixpath.normpath(member.name)
-                if name.startswith(("/", "../")) or name == "..":
-                    raise tarfile.ReadError(f"tar file entry {member.name} contained unsafe name")
-                if member.isfile() and (content := source.extractfile(member)):
-                    tree.files[name] = File(content.read(), bool(member.mode & 0o111))
-                elif member.isdir() and name != ".":
-                    tree.empty.add(name)
-    except (EOFError, OSError, zlib.error) as error:
-        raise tarfile.ReadError(str(error)) from error
+    with archives.opened(data, MOST_UNPACKED, plain=True) as source:
+        for member in source:
+            size += member.size
+            if size > MOST_UNPACKED:
+                raise tarfile.ReadError(f'tar "{member.name}" is bigger than max archive size of {MOST_UNPACKED} bytes')
+            name = posixpath.normpath(member.name)
+            if name.startswith(("/", "../")) or name == "..":
+                raise tarfile.ReadError(f"tar file entry {member.name} contained unsafe name")
+            if member.isfile() and (content := source.extractfile(member)):
+                tree.files[name] = File(content.read(), bool(member.mode & 0o111))
+            elif member.isdir() and name != ".":
+                tree.empty.add(name)
     return tree

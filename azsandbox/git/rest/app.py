@@ -60,6 +60,8 @@ async def answer(host: GitHost, scope: Scope, receive: Receive, send: Send, link
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
         params = {name: value or "" for name, value in params.items()}
         call = Call(host, method, path, params, query, headers, body, viewer, links)
+        if any("\0" in value for value in (*params.values(), *query.values())):  # it names nothing that git could have
+            raise ApiError(404, "Not Found")
         # 4. What becomes of it.
         result = await route.handler(call)
     except BadCredentials:

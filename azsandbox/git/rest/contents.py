@@ -111,7 +111,10 @@ class _Change:
             if git.branches() or body.get("branch", settings.default_branch) != settings.default_branch:
                 raise ApiError(404, f"Branch {made.branch} not found")
             return made
-        made.entry = await git.entry(made.parent, made.path)
+        try:
+            made.entry = await git.entry(made.parent, made.path)
+        except GitFailed:  # it leads out of the repository
+            raise ApiError(422, "path contains a malformed path component") from None
         if made.entry is not None and made.entry.kind == "tree":
             raise ApiError(422, f"{made.path} is a directory")
         return made

@@ -309,3 +309,18 @@ def test_node_ids_have_the_form_of_githubs() -> None:
     assert node_id("SC", 515435682, 18402522094) == "SC_kwDOHrjsos8AAAAESOAz7g"
     commit = "d17ce67d1af551600665c71976755446dd9b61e1"
     assert node_id("C", 515435592, commit) == ("C_kwDOHrjsSNoAKGQxN2NlNjdkMWFmNTUxNjAwNjY1YzcxOTc2NzU1NDQ2ZGQ5YjYxZTE")
+
+
+@pytest.mark.parametrize("path", ["..%2F..%2Fx", ".git/config", "a%2F..%2F..%2F..%2Fx"])
+def test_a_path_that_leads_out_of_the_repository_is_refused(served: Served, gitops: Git, path: str) -> None:
+    refused = put(served, path, "a")
+    assert (refused.status_code, "repositories" in refused.text) == (422, False)
+
+
+@pytest.mark.parametrize("path", ["/contents/a%00b", "/commits?sha=%00", "/commits?path=%00", "/git/trees/%00"])
+def test_what_has_a_nul_character_is_not_there(served: Served, gitops: Git, path: str) -> None:
+    assert served.api().get(R + path).status_code == 404
+
+
+def test_a_name_with_a_nul_character_is_refused(served: Served, gitops: Git) -> None:
+    assert put(served, "a", "a", committer={"name": "a\0b", "email": "a@b"}).status_code == 422
