@@ -9,9 +9,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import orjson
+
 from azsandbox.kubernetes import errors
 
 MAX_OPERATIONS = 10_000
+MAX_COPIED = 3 << 20  # bytes of JSON that the copies of a patch may make (apiserver, JSONPatchMaxCopyBytes)
 
 
 class _Missing:
@@ -33,17 +36,35 @@ def refusal() -> errors.StatusError:
 def apply(current: dict[str, Any], operations: list[Any]) -> Any:
     """`current` with the operations done one after the other; it may be changed. Raises 422 if one does not apply."""
     document: Any = current
+    copies = _Copies()
     try:
         for operation in operations:
             if not isinstance(operation, dict):
                 raise _DoesNotApply
-            document = _apply(document, operation)
+            document = _apply(document, operation, copies)
     except _DoesNotApply:
         raise refusal() from None
     return document
 
 
-def _apply(document: Any, operation: dict[str, Any]) -> Any:
+class _Copies:
+    """Counts what is copied: each copy of a whole into itself doubles it."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def of(self, value: Any) -> Any:
+        """A copy of a value, unless that makes too much."""
+        try:
+            self._bytes += len(orjson.dumps(value))
+        except orjson.JSONEncodeError:  # it is nested too deeply
+            raise _DoesNotApply from None
+        if self._bytes > MAX_COPIED:
+            raise _DoesNotApply
+        return copy.deepcopy(value)
+
+
+def _apply(document: Any, operation: dict[str, Any], copies: _Copies) -> Any:
     kind, path = operation.get("op"), operation.get("path")
     if not isinstance(path, str):
         raise _DoesNotApply
@@ -64,9 +85,10 @@ def _apply(document: Any, operation: dict[str, Any]) -> Any:
             raise _DoesNotApply
         container, key = _find(document, source)
         moved = _get(container, key)
+        moved = None if moved is _MISSING else moved
         if kind == "move":
             _remove(container, key)
-        _add(*_find(document, path), copy.deepcopy(None if moved is _MISSING else moved))
+        _add(*_find(document, path), copies.of(moved) if kind == "copy" else copy.deepcopy(moved))
     elif kind == "test":
         found = document if path == "" else _get(*_find(document, path))
         if not _equal(None if found is _MISSING else found, value):

@@ -14,6 +14,7 @@ import yaml
 
 from azsandbox.kubernetes.schema.json_text import number
 
+MAX_DEPTH = 10_000  # of lists and mappings in each other (go-yaml, max_flow_level)
 MAX_NODES = 400_000  # go-yaml refuses documents whose aliases expand beyond proportion
 
 _PLAIN = "plain"
@@ -120,6 +121,8 @@ def _text(body: bytes) -> str:
 def _first(text: str) -> yaml.Node | None:
     """The first document of a text, None if there is none. Others are not looked at."""
     try:
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(text)
         loader = _Loader(text)
         try:
             return loader.get_node() if loader.check_node() else None
@@ -131,6 +134,21 @@ def _first(text: str) -> yaml.Node | None:
         raise BadYaml(_TOO_DEEP) from None
     except yaml.YAMLError as error:
         raise BadYaml(_words(error, text)) from None
+
+
+def _check_depth(text: str) -> None:
+    """Raises BadYaml for what is nested too deeply, at that depth: libyaml's time grows with its square."""
+    loader, depth = _Loader(text), 0
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise BadYaml(_TOO_DEEP)
+            if isinstance(event, yaml.DocumentEndEvent):
+                return
+    finally:
+        loader.dispose()
 
 
 def warnings(error: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -43,3 +44,19 @@ def test_what_yaml_reads_in_its_own_way_stays_so(body: bytes, value: object, rep
 def test_json_that_is_no_yaml_is_refused(body: bytes) -> None:
     with pytest.raises(yaml_text.BadYaml):
         yaml_text.parse(body)
+
+
+@pytest.mark.parametrize("text", ["[", "{a: ", '["]",'])
+def test_what_is_nested_too_deeply_is_given_up_at_that_depth(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = 0
+    real = yaml_text._Loader.get_event
+
+    def counted(self: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        return real(self)
+
+    monkeypatch.setattr(yaml_text._Loader, "get_event", counted)
+    with pytest.raises(yaml_text.BadYaml, match=r"^yaml: exceeded max depth of 10000$"):
+        yaml_text.parse(b"a: " + text.encode() * 100_000)
+    assert seen < 50_000
