@@ -26,27 +26,30 @@ def is_glob(text: str) -> bool:
 @lru_cache(maxsize=4096)
 def _compiled(glob: str) -> re.Pattern[str] | None:
     """The regular expression of a glob, None for a malformed one."""
-    out, at = [], 0
+    out, at = [""], 0  # what stands between the stars
     while at < len(glob):
         character = glob[at]
         at += 1
         if character == "*":
-            out.append("[^/]*")
+            out.append("")
         elif character == "?":
-            out.append("[^/]")
+            out[-1] += "[^/]"
         elif character == "[":
             found, at = _class(glob, at)
             if not found:
                 return None
-            out.append(found)
+            out[-1] += found
         elif character == "\\":
             if at == len(glob):
                 return None
-            out.append(re.escape(glob[at]))
+            out[-1] += re.escape(glob[at])
             at += 1
         else:
-            out.append(re.escape(character))
-    return re.compile("".join(out), re.DOTALL)
+            out[-1] += re.escape(character)
+    # What comes first after a star will do for all but the last of them, so they are never tried again (as in fnmatch)
+    first, *between = out
+    parts = [first, *(f"(?>[^/]*?{part})" for part in between[:-1]), *(f"[^/]*{part}" for part in between[-1:])]
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def _class(glob: str, at: int) -> tuple[str, int]:

@@ -16,6 +16,10 @@ from typing import Any
 
 TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)|(?P<name>[A-Za-z_]\w*)|(?P<mark>[()\[\],.]))")
 
+# Azure Resource Manager documentation, "Best practices for templates" (limits) and "range"
+LONGEST, MOST_VALUE, MOST_RANGE = 24_576, 4 << 20, 10_000  # characters of an expression and of a value; items
+_DEEPEST = 100  # calls in each other
+
 
 class ExpressionError(ValueError):
     """An expression that cannot be read, or that cannot be worked out."""
@@ -63,7 +67,12 @@ def is_expression(text: Any) -> bool:
 @functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Node:
     """The expression inside the brackets of `text`. Raises ExpressionError."""
+    if len(text) > LONGEST:
+        raise ExpressionError(
+            f"The language expression length limit exceeded. Limit: '{LONGEST}' and actual: '{len(text)}'"
+        )
     tokens = _tokens(text[1:-1])
+    _check_depth(tokens)
     node, rest = _value(tokens, 0)
     if rest != len(tokens):
         raise ExpressionError(f"Unable to parse language expression '{text[1:-1]}'")
@@ -155,6 +164,14 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return out
 
 
+def _check_depth(tokens: list[tuple[str, str]]) -> None:
+    depth = 0
+    for kind, text in tokens:
+        depth += (kind == "mark") * ((text in "([") - (text in ")]"))
+        if depth > _DEEPEST:
+            raise ExpressionError(f"Unable to parse language expression: more than {_DEEPEST} calls in each other")
+
+
 def _value(tokens: list[tuple[str, str]], at: int) -> tuple[Node, int]:
     if at >= len(tokens):
         raise ExpressionError("Unable to parse language expression: expected a value, found the end")
@@ -215,9 +232,54 @@ def _call(node: Node, scope: Scope) -> Any:
     if own is None and function is None:
         raise UnknownFunctionError(name)
     try:
-        return own(arguments) if own is not None else function(*arguments)  # type: ignore[misc]
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        fits(_size(arguments, {}))
+        found = own(arguments) if own is not None else function(*arguments)  # type: ignore[misc]
+        if isinstance(found, int) and not -(2**63) <= found < 2**63:
+            raise ValueError("its value is no number of 64 bits")
+        fits(_size(found, {}))
+        return found
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, RecursionError) as error:
         raise ExpressionError(f"The template function '{name}' cannot be evaluated: {error}") from None
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """About how many characters a value has as JSON. What is in it more than once is counted each time, and looked at once."""
+    if isinstance(value, str):
+        return len(value) + 2
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        items = value if isinstance(value, list) else [*value.keys(), *value.values()]
+        known[id(value)] = 2 + sum(_size(item, known) + 1 for item in items)
+    return known[id(value)]
+
+
+def _range(start: int, count: int) -> list[int]:
+    if not 0 <= count <= MOST_RANGE:
+        raise ValueError(f"the count must be a number from 0 to {MOST_RANGE}")
+    return list(range(start, start + count))
+
+
+def fits(size: int) -> None:
+    """Raises ValueError for what is larger than a value may be."""
+    if size > MOST_VALUE:
+        raise ValueError(f"it has more than {MOST_VALUE} characters")
+
+
+def _joined(items: list[Any], mark: str) -> str:
+    texts = [text_of(item) for item in items]
+    fits(sum(map(len, texts)) + len(mark) * len(texts))
+    return mark.join(texts)
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    fits(len(text) + text.lower().count(old.lower()) * len(new))
+    return re.sub(re.escape(old), lambda _: new, text, flags=re.IGNORECASE)
+
+
+def _padded(value: Any, width: int, mark: str = " ") -> str:
+    fits(width)
+    return text_of(value).rjust(width, mark)
 
 
 def _parameters(scope: Scope, arguments: list[Any]) -> Any:
@@ -355,7 +417,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "int": int,
     "intersection": lambda first, *more: [v for v in first if all(v in other for other in more)],
     "iprangecontains": _in_range,
-    "join": lambda items, mark: mark.join(text_of(i) for i in items),
+    "join": _joined,
     "json": json.loads,
     "last": lambda value: value[-1] if value else ("" if isinstance(value, str) else None),
     "lastindexof": lambda text, part: text.lower().rfind(part.lower()),
@@ -369,9 +431,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "not": lambda value: not value,
     "null": lambda: None,
     "or": lambda *values: any(values),
-    "padleft": lambda value, width, mark=" ": text_of(value).rjust(width, mark),
-    "range": lambda start, count: list(range(start, start + count)),
-    "replace": lambda text, old, new: re.sub(re.escape(old), lambda _: new, text, flags=re.IGNORECASE),
+    "padleft": _padded,
+    "range": _range,
+    "replace": _replaced,
     "skip": lambda value, count: value[count:],
     "split": _split,
     "startswith": lambda text, start: text.lower().startswith(start.lower()),

@@ -158,9 +158,14 @@ def _unique(arguments: list[Any]) -> str:
     return base64.b32encode(digest).decode().lower()[:13]
 
 
+_PLACE = re.compile(r"\{(\d+)(?::[^}]*)?\}")
+
+
 def _format(arguments: list[Any]) -> str:
     form, *values = arguments
-    return re.sub(r"\{(\d+)(?::[^}]*)?\}", lambda m: text_of(values[int(m[1])]), str(form))
+    texts = [text_of(value) for value in values]
+    expressions.fits(len(form) + sum(len(texts[int(number)]) for number in _PLACE.findall(str(form))))
+    return _PLACE.sub(lambda found: texts[int(found[1])], str(form))
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -17,9 +17,9 @@ from azsandbox.flux.image.outcomes import Failed, ImageReconciler, Stalled
 from azsandbox.flux.image.registry_access import BadImage, NoAccess, access, gate_missing, image_repository, timeout
 from azsandbox.flux.image.tags import Tags
 from azsandbox.flux.oci import RegistryError, Repository
-from azsandbox.flux.patterns import PatternError, compiled
 from azsandbox.flux.reconciler import REQUESTED
 from azsandbox.flux.web import Web
+from azsandbox.patterns import PatternError, compiled
 
 API_VERSION = "image.toolkit.fluxcd.io/v1"
 SHOWN = 10  # tags in the status

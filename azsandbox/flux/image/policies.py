@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from azsandbox.controllers.client import Object
-from azsandbox.flux.patterns import PatternError, compiled
 from azsandbox.flux.semver import InvalidVersion, Range, Version
+from azsandbox.patterns import PatternError, compiled
 
 Choose = Callable[[Sequence[str]], str]
 _EMPTY = "version list argument cannot be empty"

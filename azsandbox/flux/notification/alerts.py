@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from azsandbox.controllers.client import Object
 from azsandbox.flux.events import EVENT_GROUP
 from azsandbox.flux.notification.events import INFO, group_of
-from azsandbox.flux.patterns import PatternError, compiled
+from azsandbox.patterns import PatternError, compiled
 
 Labels = Callable[[], Awaitable[dict[str, str] | None]]  # of the object that an event is about; None: not to be had
 Complain = Callable[[str, str], Awaitable[None]]  # reason and message of a warning about the Alert

@@ -15,7 +15,6 @@ from azsandbox.flux.durations import seconds
 from azsandbox.flux.events import TRACE
 from azsandbox.flux.oci import DEFAULT_TAG, BadName, Manifest, OciClient, RegistryError, Repository
 from azsandbox.flux.oci_credentials import ANONYMOUS, Credentials, Keyring, pull_secrets_of
-from azsandbox.flux.patterns import PatternError, compiled
 from azsandbox.flux.secrets import Certificates, SecretError
 from azsandbox.flux.semver import InvalidVersion, Range
 from azsandbox.flux.source.chart_repositories import LAYER as CHART_LAYER
@@ -33,6 +32,7 @@ from azsandbox.flux.source.sources import (
 from azsandbox.flux.source.tree import archive, unarchived
 from azsandbox.flux.web import TooLarge, Web
 from azsandbox.kubernetes.errors import StatusError
+from azsandbox.patterns import PatternError, compiled
 
 _AUTHENTICATION, _PULL, _LAYER = "AuthenticationFailed", "OCIArtifactPullFailed", "OCIArtifactLayerOperationFailed"
 _SOURCE, _REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import itertools
-import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from azsandbox import patterns
 from azsandbox.kubernetes.quantity import Quantity
 from azsandbox.kubernetes.schema import cel_authorizer
 
@@ -80,12 +80,11 @@ def _contains_cidr(network: Any, other: Any) -> bool:
 
 
 def _find(text: str, pattern: str) -> str:
-    found = re.search(pattern, text)
-    return found.group() if found else ""
+    return next(iter(patterns.compiled(pattern).found(text)), "")
 
 
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    found = [item.group() for item in re.finditer(pattern, text)]
+    found = patterns.compiled(pattern).found(text)
     return found if limit < 0 else found[:limit]
 
 

@@ -5,10 +5,9 @@ Source: k8s.io/apiextensions-apiserver, pkg/apiserver/schema (convert.go, valida
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from azsandbox.kubernetes.schema import custom_values
+from azsandbox import patterns
 from azsandbox.kubernetes.schema.structural import (
     EMBEDDED,
     INT_OR_STRING,
@@ -221,23 +220,7 @@ def _complete_nested(part: Schema, whole: Any, whole_path: str, path: str) -> Er
 
 def _pattern(text: str, path: str) -> Errors:
     try:
-        custom_values.pattern(text)
-    except re.error as error:
-        return [invalid(path, text, f"must be a valid regular expression, but isn't: {_regexp_words(text, error)}")]
+        patterns.compiled(text)
+    except patterns.PatternError as error:
+        return [invalid(path, text, f"must be a valid regular expression, but isn't: {error}")]
     return []
-
-
-def _regexp_words(text: str, error: re.error) -> str:
-    """Python's complaint of a pattern in the words of Go's package regexp."""
-    rest = text[error.pos or 0 :]
-    if error.msg.startswith("unterminated character set"):
-        return f"error parsing regexp: missing closing ]: `{rest}`"
-    if error.msg.startswith("missing )"):
-        return f"error parsing regexp: missing closing ): `{text}`"
-    if error.msg.startswith("unbalanced parenthesis"):
-        return f"error parsing regexp: unexpected ): `{text}`"
-    if error.msg.startswith("nothing to repeat"):
-        return f"error parsing regexp: missing argument to repetition operator: `{rest[:1]}`"
-    if error.msg.startswith("bad character range"):
-        return f"error parsing regexp: invalid character class range: `{rest}`"
-    return f"error parsing regexp: {error.msg}: `{text}`"

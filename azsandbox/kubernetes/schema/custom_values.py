@@ -6,10 +6,9 @@ pkg/validation. A value that an update leaves as it was is not checked again (ra
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Any
 
+from azsandbox import patterns
 from azsandbox.kubernetes.apply.typed import ABSENT
 from azsandbox.kubernetes.schema import string_formats
 from azsandbox.kubernetes.schema.json_text import number
@@ -26,26 +25,6 @@ from azsandbox.kubernetes.validation.errors import (
 )
 
 NIL = "<nil>"  # the path of an error that belongs to no field
-
-
-@lru_cache(maxsize=512)
-def pattern(text: str) -> re.Pattern[str]:
-    """A pattern of Go's RE2 for Python."""
-    text = re.sub(r"\\z", r"\\Z", text)
-    return re.compile(re.sub(r"\[:(\w+):\]", lambda m: _CLASSES.get(m.group(1), m.group()), text))
-
-
-_CLASSES = {
-    "alpha": "a-zA-Z",
-    "digit": "0-9",
-    "alnum": "a-zA-Z0-9",
-    "upper": "A-Z",
-    "lower": "a-z",
-    "space": r"\s",
-    "xdigit": "0-9A-Fa-f",
-    "word": r"\w",
-    "punct": r"!-/:-@\[-`{-~",
-}
 
 
 def validate(schema: Schema | None, value: Any, old: Any = ABSENT, path: str = "") -> list[FieldError]:
@@ -150,7 +129,7 @@ def _string(schema: Schema, value: str, path: str) -> list[FieldError]:
         found.append(too_long(where, longest))
     elif shortest is not None and len(value) < shortest:
         found.append(invalid(where, value, f"{path} in body should be at least {shortest} chars long"))
-    elif wanted and not pattern(wanted).search(value):
+    elif wanted and not patterns.compiled(wanted).matches(value):
         found.append(invalid(where, value, f"{path} in body should match '{wanted}'"))
     form = schema.get("format")
     if form and not string_formats.matches(form, value):

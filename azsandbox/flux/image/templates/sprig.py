@@ -20,9 +20,9 @@ from typing import Any, NoReturn
 from azsandbox.flux.image.templates.functions import limited
 from azsandbox.flux.image.templates.runner import FunctionError
 from azsandbox.flux.image.templates.values import Struct, is_true, ordered, shown, type_name
-from azsandbox.flux.patterns import PatternError, compiled
 from azsandbox.flux.quoting import quoted
 from azsandbox.flux.semver import InvalidVersion, Range, Version
+from azsandbox.patterns import PatternError, compiled
 
 _MOST = 10_000  # items that a function may make
 

@@ -138,3 +138,30 @@ def test_what_was_evaluated_is_told_with_path_and_values() -> None:
         "targetValue": "True",
         "operator": "NotEquals",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[range(0, 100000000)]", "the count must be a number from 0 to 10000"),
+        ("[padLeft('a', 2000000000)]", "more than 4194304 characters"),
+        ("[replace(parameters('long'), 'a', parameters('long'))]", "more than 4194304 characters"),
+        ("[join(range(0, 10000), parameters('long'))]", "more than 4194304 characters"),
+        ("[mul(9000000000000000000, 2)]", "no number of 64 bits"),
+        (f"[{'concat(' * 300}'a'{')' * 300}]", "more than 100 calls in each other"),
+        (f"['{'a' * 25_000}']", "length limit exceeded. Limit: '24576' and actual: '25004'"),
+    ],
+)
+def test_an_expression_makes_no_more_than_a_template_may_have(text: str, said: str) -> None:
+    with pytest.raises(ExpressionError) as failure:
+        expressions.resolve(text, Scope(parameters={"long": "a" * 100_000}))
+    assert said in str(failure.value)
+
+
+def test_what_is_in_a_value_again_and_again_is_counted_each_time() -> None:
+    value: Any = "a" * 1000
+    with pytest.raises(ExpressionError, match="more than 4194304 characters"):
+        for _ in range(60):
+            value = expressions.resolve(
+                "[createArray(parameters('x'), parameters('x'))]", Scope(parameters={"x": value})
+            )

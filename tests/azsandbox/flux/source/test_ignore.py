@@ -56,3 +56,10 @@ def test_images_stay_out_unless_a_source_has_rules_of_its_own_but_version_contro
 )
 def test_globs_match_as_go_has_them(glob: str, name: str, matches: bool) -> None:
     assert glob_matches(glob, name) is matches
+
+
+def test_a_glob_of_many_stars_is_tried_once() -> None:
+    assert not glob_matches("*a" * 30 + "b", "a" * 250)
+    assert glob_matches("*a" * 30 + "*", "a" * 250)
+    assert glob_matches("**b*[a-c]?", "aabbbac")
+    assert not glob_matches("*ab", "abc") and glob_matches("*ab", "abab") and glob_matches("*", "")

@@ -247,3 +247,7 @@ class TestDefinitions:
         type_ = structural.type_from(schema, definitions())
         assert type_.properties["spec"].properties["rows"].list_type == "set"
         assert type_.properties["metadata"].name.endswith("ObjectMeta")
+
+
+def test_no_pattern_of_a_definition_stalls_on_a_value():
+    assert "should match '^(a+)+$'" in errors_of({"type": "string", "pattern": "^(a+)+$"}, "a" * 60 + "!")[0]

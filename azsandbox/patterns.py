@@ -1,4 +1,4 @@
-"""Regular expressions as Flux's controllers have them: Go's, which are RE2's, and run in linear time."""
+"""Regular expressions as Kubernetes and Flux have them: Go's, which are RE2's, and run in linear time."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _expanded(found: Any, template: str) -> str:
 @lru_cache(maxsize=1024)
 def compiled(expression: str) -> Pattern:
     """Compiles an expression. Raises PatternError."""
-    import re2  # when first needed: most clusters have no Flux
+    import re2  # when first needed: most definitions have no pattern
 
     options = re2.Options()
     options.log_errors = False

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from azsandbox.flux.patterns import PatternError, compiled
+from azsandbox.patterns import PatternError, compiled
 
 
 @pytest.mark.parametrize(
