@@ -69,24 +69,30 @@ class Ended:
 Word = Ready | Started | Ended
 
 
-def main() -> None:
-    """Import, and fork a kernel for each order until the socket closes. In a kernel: be the kernel."""
+def main(folder: str) -> None:
+    """Import, and fork a kernel for each order until the socket closes. In a kernel: be the kernel.
+
+    `folder` is the entry of sys.path that lessons find their own modules by. It comes after what a kernel is made of, of
+    which they hide nothing (`ipykernel_launcher` does the same).
+    """
     connection: Connection[Word, tuple[str, ...] | Order] = Connection(int(sys.argv[1]))
     os.environ[PARENT] = str(os.getpid())
     try:
-        order = _Server(connection).serve() if _imported(connection) else None
+        order = _Server(connection).serve() if _imported(connection, folder) else None
     except (EOFError, OSError):  # the socket closed meanwhile
-        return
-    if order is not None:
-        _become(order)
+        order = None
+    if order is None:
+        os._exit(0)  # there is nothing to put away but modules, one by one
+    _become(order)
 
 
-def _imported(connection: Connection[Word, tuple[str, ...] | Order]) -> bool:
+def _imported(connection: Connection[Word, tuple[str, ...] | Order], folder: str) -> bool:
     """Imports what is asked for; tells, and returns, whether kernels can be forked."""
     paths = connection.recv()
     assert isinstance(paths, tuple)
     gc.disable()  # nothing of this is garbage; and what is frozen is left alone by a kernel, and so stays shared
     imports.load(KERNEL)
+    sys.path.insert(0, folder)
     imports.ahead(*paths)
     # The first traceback asks of which module its code is, and for that looks at the files of all: once for all kernels.
     inspect.getmodule(inspect.currentframe())

@@ -31,6 +31,7 @@ from jupyter_core.utils import run_sync
 from labkit.forkserver import Ended, Order, Ready, Started, Word
 
 FORKS = hasattr(os, "fork") and sys.platform != "darwin"
+SERVER = "import sys; folder = sys.path.pop(0); from labkit.forkserver import main; main(folder)"
 IMPORT_SECONDS = 120.0
 """How long the fork server may take to import; after that, kernels start by themselves."""
 KILLED_SECONDS = 5.0
@@ -130,7 +131,7 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [*self._interpreter, "-c", "from labkit.forkserver import main; main()", str(theirs.fileno())],
+                [*self._interpreter, "-c", SERVER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 cwd=folder,

@@ -96,6 +96,19 @@ def test_where_imports_start_threads_kernels_start_by_themselves(tmp_path: Path)
     assert shown(tmp_path, "00-threads") == "False ['-m', 'ipykernel_launcher']\n"
 
 
+@forked
+def test_a_module_beside_the_lessons_stands_in_for_none_of_a_kernel(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("multiprocessing", "tornado"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not of the lesson')")
+    (tmp_path / "beside.py").write_text("known = 1")
+    write(tmp_path, "00-beside", [("import sys\nprint(sys.orig_argv[1], 'beside' in sys.modules)\nimport beside", {})])
+    assert verify.run(tmp_path, times=1, save=tmp_path) == 0
+    assert shown(tmp_path, "00-beside") == "-c True\n"
+    assert capfd.readouterr().err == ""
+
+
 def test_lessons_leave_the_history_of_what_the_learner_typed_alone(tmp_path: Path) -> None:
     write(tmp_path, "00-history", [("get_ipython().history_manager.hist_file", {})])
     verify.run(tmp_path, times=1, save=tmp_path)
