@@ -89,11 +89,12 @@ class GitOps:
         left alone. Raises LabError for a namespace that does not go.
         """
         kubectl = self._lab.run_kubectl
-        if uninstall.azures(kubectl):
-            if not if_begun:
-                print("Azure's extension keeps Flux here; nothing is taken away.")
-        elif not if_begun or uninstall.begun(kubectl, SOURCE):
-            uninstall.uninstall(kubectl, SOURCE)
+        if if_begun and not uninstall.begun(kubectl, SOURCE):
+            return
+        if not uninstall.azures(kubectl):
+            uninstall.remove(kubectl, SOURCE)
+        elif not if_begun:
+            print("Azure's extension keeps Flux here; nothing is taken away.")
 
     # -- comparing ----------------------------------------------------------------------------------------------
 

@@ -40,6 +40,11 @@ def uninstall(kubectl: Kubectl, namespace: str, say: Callable[[str], object] = p
     if azures(kubectl):
         message = "Flux is kept here by Azure's extension microsoft.flux; expected one that was bootstrapped."
         raise LabError(message, "az k8s-extension delete --name flux, and the Flux configurations before it")
+    remove(kubectl, namespace, say)
+
+
+def remove(kubectl: Kubectl, namespace: str, say: Callable[[str], object] = print) -> None:
+    """As `uninstall`, of a Flux that Azure's extension does not keep, as whoever calls has seen (`azures`)."""
     limit = f"--timeout={SECONDS}s"
     say(f"Deleting the components in the namespace {namespace}")
     # Foreground: a Deployment goes when its pods have gone, so that no controller puts a finalizer back.

@@ -55,7 +55,7 @@ def update(new: Object, old: Object) -> Errors:
     """Errors of a changed definition: group and plural stay, of an established one scope and kind as well."""
     before, after = old.get("spec") or {}, new.get("spec") or {}
     names, names_before = after.get("names") or {}, before.get("names") or {}
-    found = _spec(after)
+    found = _spec(after) if after != before else []  # a specification that is stored was found good
     if _is_established(old):
         found += unchanged(after.get("scope"), before.get("scope"), "spec.scope")
         found += unchanged(names.get("kind"), names_before.get("kind"), "spec.names.kind")
