@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -104,6 +105,30 @@ async def test_an_audit_asks_for_the_kinds_in_two_requests_and_lists_those_of_co
     await Audit(client.named("noted"), known, 1, 1).audit()
     assert asked[:4] == ["GET /api/v1/namespaces", "GET /api", "GET /apis", "GET /api/v1/pods"]
     assert asked[4:] == [f"PATCH {KIND}/owner/status"]
+
+
+async def test_others_get_their_turn_between_the_objects_of_an_audit(
+    client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty policies judge a hundred pods in half a second, in which no request was answered."""
+    for number in range(5):
+        await client.create(PODS, pod(f"one-{number}"))
+    known, happened = Gatekeeper(), list[str]()
+    known.put(constraint())
+    judge = known.judge
+    monkeypatch.setattr(known, "judge", lambda *given: happened.append("judged") or judge(*given))
+
+    async def other() -> None:
+        while True:
+            happened.append("other")
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await Audit(client, known, 1, 1).audit()
+    task.cancel()
+    judged = [at for at, what in enumerate(happened) if what == "judged"]
+    assert len(judged) >= 5
+    assert all("other" in happened[one:next_] for one, next_ in itertools.pairwise(judged))
 
 
 async def test_an_audit_has_the_time_of_its_beginning(client: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:
