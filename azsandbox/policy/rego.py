@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from azsandbox.policy import call_graph
 from azsandbox.policy.engine import Module, RegoError, compile_error, explained, new_engine
 
 _PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"]+)", re.MULTILINE)
@@ -38,6 +39,7 @@ class RegoPolicy:
                 raise _not_ingested(f"invalid lib prefix: path {where} not found in lib prefixes")
             _check_references(library, f'libs["lib_{number}"]')
         _check_references(source, "template")
+        _check_calls(source, libraries)
         self.name, self.v1 = name, v1
         self.source, self.libraries = source, tuple(libraries)
         self.reads_inventory = any(_INVENTORY.search(text) for text in (source, *libraries))
@@ -65,6 +67,21 @@ class RegoPolicy:
 
         libraries = [Module(f"{place}_{number}", moved(text)) for number, text in enumerate(self.libraries)]
         return [*libraries, Module(place, moved(self.source))]
+
+
+def _check_calls(source: str, libraries: Sequence[str]) -> None:
+    """Raises RegoError for what the engine would follow until its stack, and with it the sandbox, is at its end."""
+    try:
+        call_graph.check(source, libraries)
+    except call_graph.TooDeep as error:
+        start, *_ = names = [f"data.{name}" for name in error.names]
+        text = f"rego_recursion_error: rule {start} is recursive: {' -> '.join(names)}"
+        if not error.recursive:
+            text = f"rego_compile_error: {error.names[0]} is more than the sandbox follows"
+        where = f"template:{error.line}: {text}"
+        raise RegoError(
+            "ingest_error", f"Could not ingest Rego: unable to compile modules: 1 error occurred: {where}"
+        ) from None
 
 
 def _compile(engine: Any, source: str) -> None:

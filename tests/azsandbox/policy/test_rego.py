@@ -198,3 +198,42 @@ def test_hashes_are_known() -> None:
     rego = 'package hashes\n\nviolation[{"msg": msg}] { msg := concat(" ", [crypto.md5("a"), crypto.sha256("a")]) }\n'
     (found,) = violations(RegoPolicy("hashes", rego), pod("a"), {})
     assert found["msg"].startswith("0cc175b9c0f1b6a831c399e269772661 ca978112ca1bbdcafac231b39a23dc4d")
+
+
+_VIOLATION = 'violation[{"msg": x}] { x := f(1) }\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f(x) = y { y := f(x) }\n",
+        "  f(x) = y { y := f(x) }\n",
+        "f(x) = y {\ny := g(x)\n}\ng(x) = y { y := f(x) }\n",
+        "f(x) = y { y := g(x) } g(x) = y { y := f(x) }\n",
+        "f(x) = f(x)\n",
+        "f(x) = \nf(x)\n",
+        'f(x) = y { y := data.lib["a"].f(x) }\n',
+        "".join(f"f{n}(x) = y {{ y := f{n + 1}(x) }}\n" for n in range(500)) + "f(x) = y { y := f0(x) }\nf500(x) = 1\n",
+        f"f(x) = y {{ y := {'[' * 5000}{']' * 5000} }}\n",
+    ],
+)
+@pytest.mark.parametrize("after", [True, False])
+def test_what_would_run_out_of_the_stack_is_refused(text: str, after: bool) -> None:
+    source = f"package a\n{_VIOLATION}{text}" if after else f"package a\n{text}{_VIOLATION}"
+    library = "package lib.a\nf(x) = y { y := g(x) }\ng(x) = y { y := f(x) }\n"
+    with pytest.raises(RegoError, match=r"is recursive|more than the sandbox follows"):
+        RegoPolicy("a", source, [library] if "lib" in text else [])
+
+
+def test_recursion_is_named_as_opa_names_it() -> None:
+    with pytest.raises(RegoError) as refused:
+        RegoPolicy("a", f"package a\n{_VIOLATION}f(x) = y {{ y := g(x) }}\ng(x) = y {{ y := f(x) }}\n")
+    said = (
+        "rego_recursion_error: rule data.template.f is recursive: data.template.f -> data.template.g -> data.template.f"
+    )
+    assert said in str(refused.value)
+
+
+def test_rules_of_the_same_name_in_a_library_are_no_recursion() -> None:
+    source = "package a\nimport data.lib.b\n" + _VIOLATION + "f(x) = y { y := b.f(x) }\n"
+    RegoPolicy("a", source, ["package lib.b\nf(x) = y { x > 1; y := 1 } else = z { z := 2 }\n"])
