@@ -20,8 +20,8 @@ test: $(TEST_READY)  ## check style and types, run every test
 	@$(BIN)/mypy
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
-verify: $(READY)  ## run every lesson twice, headless, and print a line a lesson
-	@$(BIN)/labkit verify
+verify: $(READY)  ## run every lesson twice, headless, part 3 in a second lab meanwhile, and print a line a run
+	@$(BIN)/labkit verify --beside 3
 
 fidelity: $(TEST_READY)  ## replay what the real services answered, print the table, renew docs/fidelity.md
 	@$(BIN)/python -m tests.fidelity

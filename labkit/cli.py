@@ -87,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--keep-going", action="store_true", help="run the other lessons after one that failed")
     verify.add_argument("--notebooks", type=Path, default=None, metavar="FOLDER", help="where the lessons are")
     verify.add_argument("--save", type=Path, metavar="FOLDER", help="keep the notebooks there, with their outputs")
+    verify.add_argument("--make", action="store_true", help="make what a lesson needs of lessons that are not run")
+    verify.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="LESSON",
+        help="for example 3, for part 3: those run in a second lab at the same time (in the sandbox)",
+    )
     verify.set_defaults(run=_verify)
 
     token = commands.add_parser("token", help="a token for the API server, as kubectl's credential plug-in")
@@ -187,7 +195,14 @@ def _verify(options: argparse.Namespace) -> int:
     folder = options.notebooks or _file(options).parent / "notebooks"
     home = _file(options).resolve().parent
     return verify.run(
-        folder, options.lessons, times=options.times, home=home, save=options.save, keep_going=options.keep_going
+        folder,
+        options.lessons,
+        times=options.times,
+        home=home,
+        save=options.save,
+        keep_going=options.keep_going,
+        make=options.make,
+        beside=options.beside,
     )
 
 

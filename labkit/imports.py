@@ -31,7 +31,7 @@ def of_notebooks(paths: Iterable[Path]) -> list[str]:
     turn out to be no modules: `from json import loads` gives "json" and "json.loads".
     """
     found: dict[str, None] = {}
-    waiting = [name for path in paths for name in of_sources(*_cells(path))]
+    waiting = [name for path in paths for name in of_sources(*cells(path))]
     while waiting:
         name = waiting.pop(0)
         if name not in found:
@@ -96,12 +96,11 @@ def _forget(package: str) -> None:
         vars(sys.modules[parent]).pop(last, None)
 
 
-def _cells(path: Path) -> Iterator[str]:
+def cells(path: Path) -> Iterator[str]:
     """The sources of the cells of code at `path`, without the lines that are not Python."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-        for cell in cells:
+        for cell in [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]:
             yield re.sub(r"(?m)^(\s*)[!%].*$", r"\1pass", "".join(cell["source"]))
     except (OSError, ValueError, KeyError, TypeError):
         return

@@ -46,7 +46,7 @@ class Kernels:
 
     def __init__(self, folder: Path, home: Path, notebooks: Sequence[Path] = ()) -> None:
         """Kernels work in `folder`; `home` is the folder of lab.toml; `notebooks` are those that will run."""
-        self._folder, self._home, self._notebooks = folder, home, notebooks
+        self._folder, self._home, self._notebooks = folder.resolve(), home.resolve(), notebooks
         self._server: ForkServer | None = None
         self._alive: list[Any] = []
         self._starting = False
@@ -70,7 +70,7 @@ class Kernels:
         """A kernel that is starting. What lessons import is imported before its lesson runs: of all of them where it is
         forked, else of `notebook`. No name is bound: a lesson that forgets an import still fails."""
         # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
-        environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": _python_path()}
+        environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": python_path()}
         environment.setdefault("LABKIT_SETTINGS", str(self._home / "lab.toml"))
         # What lessons do is no part of what the learner typed, which IPython keeps.
         arguments = ["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:"]
@@ -265,7 +265,7 @@ def _interpreter(command: Sequence[str]) -> list[str]:
     return list(command[: command.index("-m")]) if "-m" in command else []
 
 
-def _python_path() -> str:
+def python_path() -> str:
     root = str(Path(__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH")
     return f"{root}{os.pathsep}{known}" if known else root

@@ -8,18 +8,19 @@ module that knows that a sandbox exists, and it knows it as a process: `azsandbo
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from labkit.errors import TargetError
-from labkit.settings import Settings
+from labkit.settings import FILE_NAME, Settings
 
 ARM_SCOPE = "https://management.azure.com/.default"
 KINDS = ("sandbox", "aks", "context")
@@ -81,6 +82,26 @@ def choose(settings: Settings, home: Path, run: Run = subprocess.run) -> Target:
     return Subscription(settings.subscription_id, settings.tenant_id, people=people, home=home)
 
 
+@contextlib.contextmanager
+def second(settings: Path, home: Path, run: Run = subprocess.run) -> Iterator[dict[str, str]]:
+    """A second lab in the folder `home`, with the settings of lab.toml at `settings`, for as long as the context.
+
+    Gives the variables by which commands find it. Raises TargetError where a second lab would be a second cluster that
+    is paid for, or a cluster that is only read.
+    """
+    own = Settings.load(settings) if settings.exists() else Settings()
+    if own.target != "sandbox":
+        message = f"only a sandbox can be there twice; the lab's target is {own.target}."
+        raise TargetError(message, "labkit verify, without --beside")
+    own.save(home / FILE_NAME)
+    sandbox = Sandbox(home, run=run)
+    variables = {"LABKIT_SETTINGS": str(home / FILE_NAME), "AZSANDBOX_HOME": str(home / ".azsandbox")}
+    try:
+        yield variables
+    finally:
+        sandbox.end()
+
+
 class Sandbox:
     """An Azure on this machine's loopback, reached through a proxy of its own.
 
@@ -118,6 +139,14 @@ class Sandbox:
             people=_people(facts, environment),
             longest=LONGEST if facts.get("speed") == "fast" else None,
         )
+
+    def end(self) -> None:
+        """Stop the sandbox of this folder, if it is up; its state stays."""
+        state = self._home / ".azsandbox"
+        if not state.exists():
+            return
+        command = [*self._command, "--home", str(state), "down"]
+        self._run(command, capture_output=True, text=True, timeout=60, cwd=self._home, check=False)
 
     def _ask(self, *arguments: str) -> str:
         environment = {**os.environ, "AZSANDBOX_HOME": os.environ.get("AZSANDBOX_HOME", str(self._home / ".azsandbox"))}

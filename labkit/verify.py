@@ -2,7 +2,9 @@
 
 One process runs all of them with nbclient, which ends each kernel at once: asked to end by itself, a kernel takes
 three seconds about every sixth time. Lessons build on each other, so they run one after the other, and the first that
-fails is the last, unless the rest is asked for; the kernel of the next run starts while a run goes on (labkit/kernels.py). docs/notebook-format.md says how a lesson marks its exercises and cells that are to fail.
+fails is the last, unless the rest is asked for; the kernel of the next run starts while a run goes on
+(labkit/kernels.py). Some can run in a second lab meanwhile (labkit/beside.py). docs/notebook-format.md says how a lesson
+marks its exercises and cells that are to fail.
 """
 
 from __future__ import annotations
@@ -16,9 +18,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labkit.errors import LessonError
+from labkit.errors import LabError, LessonError
+from labkit.settings import FILE_NAME
+
+if TYPE_CHECKING:
+    from labkit.beside import Needs
 
 NO_LESSONS = 3
 CELL_SECONDS = 300
@@ -52,40 +58,87 @@ def run(
     home: Path | None = None,
     save: Path | None = None,
     keep_going: bool = False,
+    make: bool = False,
+    beside: Sequence[str] = (),
 ) -> int:
     """Run the lessons in `folder`, each `times` times in a row, and print a line for each run.
 
     `lessons` are the numbers or the beginnings of names; without any, all of them. `save` is a folder that the
     notebooks are kept in as they ran, solutions and outputs included. After a run that failed no other is begun, unless
-    `keep_going`. Returns 0 if all ran to their end, 1 if one did not, 3 if there is no lesson.
+    `keep_going`. With `make`, what a lesson needs of lessons that are not run is made before it. Those of the lessons
+    that are named by `beside` run in a second lab meanwhile, and what either lab lacks is made. Returns 0 if all ran to
+    their end, 1 if one did not, 3 if there is no lesson. Raises TargetError for a target that cannot be there twice.
     """
     notebooks = list(find(folder, lessons))
     if not notebooks:
         print(f"no lessons in {folder}{f' for {chr(32).join(lessons)}' if lessons else ''}", file=sys.stderr)
         return NO_LESSONS
+    started, home = time.monotonic(), home or folder.parent
+    apart = list(find(folder, beside)) if beside else []
+    apart = [path for path in notebooks if path in apart]
+    own = [path for path in notebooks if path not in apart]
+    if not apart or not own:
+        passed, runs = _series(notebooks, times, home, save, keep_going, make)
+        return _told(passed, runs, started)
+    from labkit.beside import Beside
+
+    options = ["--times", str(times), *(["--save", str(save.resolve())] if save else [])]
+    options += ["--keep-going"] if keep_going else []
+    with Beside(home / FILE_NAME, folder, [path.stem for path in apart], options) as other:
+        passed, runs = _series(own, times, home, save, keep_going, make=True)
+        other.wait()
+    return _told(passed + other.passed, runs + len(apart) * times, started)
+
+
+def _told(passed: int, runs: int, started: float) -> int:
+    print(f"{passed} of {runs} runs passed in {time.monotonic() - started:.1f} s", flush=True)
+    return 0 if passed == runs else 1
+
+
+def _series(
+    notebooks: Sequence[Path], times: int, home: Path, save: Path | None, keep_going: bool, make: bool
+) -> tuple[int, int]:
+    """Run the notebooks one after the other; how many runs passed, and of how many."""
     from labkit.kernels import Kernels
 
-    started, failed, ended = time.monotonic(), 0, 0
     runs = [(path, number) for path in notebooks for number in range(1, times + 1)]
-    with Kernels(folder, home or folder.parent, notebooks) as kernels:
+    needs = _needs(home) if make else None
+    passed = ended = 0
+    with Kernels(notebooks[0].parent, home, notebooks) as kernels:
         kernel = kernels.start(runs[0][0])
         for path, number in runs:
             following = kernels.start(runs[ended + 1][0]) if ended + 1 < len(runs) else None
-            outcome = run_once(path, number, kernel, save)
+            outcome = _made(path, needs) or run_once(path, number, kernel, save)
             kernels.end(kernel)
             kernel = following
             print(outcome.line(), flush=True)
             ended += 1
-            failed += bool(outcome.problem)
-            if failed and not keep_going:
+            passed += not outcome.problem
+            if outcome.problem and not keep_going:
                 break
     if ended < len(runs):
         print(f"Stopped there: lessons build on each other. {len(runs) - ended} of {len(runs)} runs were not begun.")
         print(
             f"Next: mend {path.stem}, then: labkit verify {path.stem[:2]}; or all the same: labkit verify --keep-going"
         )
-    print(f"{ended - failed} of {len(runs)} runs passed in {time.monotonic() - started:.1f} s")
-    return 1 if failed else 0
+    return passed, len(runs)
+
+
+def _needs(home: Path) -> Needs:
+    from labkit.beside import Needs
+
+    return Needs(home)
+
+
+def _made(path: Path, needs: Needs | None) -> Outcome | None:
+    """Makes what the lesson needs, if that is asked for; what went wrong with it, or None."""
+    started = time.monotonic()
+    try:
+        if needs is not None:
+            needs.make(path)
+    except LabError as error:
+        return Outcome(path.stem, 1, time.monotonic() - started, str(error))
+    return None
 
 
 def find(folder: Path, lessons: Sequence[str] = ()) -> Iterator[Path]:

@@ -98,6 +98,16 @@ def test_what_ran_is_kept_with_solutions_and_outputs_for_who_asks(tmp_path: Path
     assert not verify.read(tmp_path / "00-good.ipynb").cells[0].outputs
 
 
+def test_the_folder_of_the_lessons_may_be_named_from_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels are forked from a process that works elsewhere: they died of a folder that was not there."""
+    (tmp_path / "lessons").mkdir()
+    write(tmp_path / "lessons", "00-here", [("import pathlib; assert pathlib.Path.cwd().name == 'lessons'", {})])
+    monkeypatch.chdir(tmp_path)
+    assert verify.run(Path("lessons"), times=1) == 0
+
+
 def test_no_lessons_are_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify.run(tmp_path) == verify.NO_LESSONS
     assert "no lessons" in capsys.readouterr().err
