@@ -53,7 +53,8 @@ async def run(arm: Any) -> None:
         while True:
             revision = arm.resources.bucket.revision
             if revision != read:
-                there = {control_plane.key(stored): stored.id for stored in arm.resources.all(CLUSTERS)}
+                made = [stored for stored in arm.resources.all(CLUSTERS) if "resourceUID" in stored.properties]
+                there = {control_plane.key(stored): stored.id for stored in made}
                 read = revision
             for key in [key for key in scalers if key not in there]:
                 await scalers.pop(key).close()
