@@ -96,25 +96,26 @@ class Rbac:
 
     def __init__(self, server: ApiServer) -> None:
         self.server = server
-        self._cluster: list[Object] | None = None
-        self._namespaced: dict[str, list[Object]] | None = None
+        self._bindings: dict[str, _Bindings] | None = None  # by namespace; "": those of the whole cluster
         self._roles: dict[tuple[str, str], Object] = {}
         for name in ("roles", "clusterroles", "rolebindings", "clusterrolebindings"):
             server.registry.on_write(f"{RBAC}/{name}", self._forget)
 
     def _forget(self) -> None:
-        self._cluster = self._namespaced = None
+        self._bindings = None
 
-    def _load(self) -> tuple[list[Object], dict[str, list[Object]]]:
-        if self._cluster is None or self._namespaced is None:
+    def _load(self) -> dict[str, _Bindings]:
+        if self._bindings is None:
             self._roles = {("", role["metadata"]["name"]): role for role in self._objects("clusterroles")}
             for role in self._objects("roles"):
                 self._roles[role["metadata"]["namespace"], role["metadata"]["name"]] = role
-            self._cluster = self._objects("clusterrolebindings")
-            self._namespaced = {}
+            self._bindings = {"": _Bindings("")}
+            for binding in self._objects("clusterrolebindings"):
+                self._bindings[""].add(binding)
             for binding in self._objects("rolebindings"):
-                self._namespaced.setdefault(binding["metadata"]["namespace"], []).append(binding)
-        return self._cluster, self._namespaced
+                namespace = binding["metadata"]["namespace"]
+                self._bindings.setdefault(namespace, _Bindings(namespace)).add(binding)
+        return self._bindings
 
     def _objects(self, name: str) -> list[Object]:
         resource = self.server.resources.named(name, RBAC)
@@ -123,16 +124,12 @@ class Rbac:
 
     def rules(self, user: User, namespace: str) -> Iterator[tuple[Object, str, str]]:
         """Rules that hold for a user in a namespace ("": cluster-wide): rule, where it comes from, or an error text."""
-        cluster, namespaced = self._load()
-        for binding in cluster:
-            yield from self._rules_of(binding, user, "")
-        for binding in namespaced.get(namespace, ()) if namespace else ():
-            yield from self._rules_of(binding, user, namespace)
+        bindings = self._load()
+        for where in ("", namespace) if namespace else ("",):
+            for binding, subject in bindings[where].of(user) if where in bindings else ():
+                yield from self._rules_of(binding, subject, where)
 
-    def _rules_of(self, binding: Object, user: User, namespace: str) -> Iterator[tuple[Object, str, str]]:
-        subject = next((s for s in binding.get("subjects") or () if _is_subject(s, user, namespace)), None)
-        if subject is None:
-            return
+    def _rules_of(self, binding: Object, subject: Object, namespace: str) -> Iterator[tuple[Object, str, str]]:
         ref = binding["roleRef"]
         scope = namespace if ref["kind"] == "Role" else ""
         role = self._roles.get((scope, ref["name"]))
@@ -161,13 +158,34 @@ class Rbac:
         return Decision(reason=f"RBAC: {text}")
 
 
-def _is_subject(subject: Object, user: User, namespace: str) -> bool:
-    kind, name = subject["kind"], subject["name"]
-    if kind == "User":
-        return bool(name == user.name)
-    if kind == "Group":
-        return name in user.groups
-    return bool(user.name == f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}")
+class _Bindings:
+    """The bindings of a namespace, or of the whole cluster, by whom they name: each request asks for those of one user."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.all: list[Object] = []
+        self._users: dict[str, list[tuple[int, int]]] = {}  # name → positions of bindings, and in their subjects
+        self._groups: dict[str, list[tuple[int, int]]] = {}
+
+    def add(self, binding: Object) -> None:
+        for index, subject in enumerate(binding.get("subjects") or ()):
+            kind, name = subject["kind"], subject["name"]
+            if kind not in ("User", "Group"):
+                name = f"system:serviceaccount:{subject.get('namespace') or self.namespace}:{name}"
+            named = self._groups if kind == "Group" else self._users
+            named.setdefault(name, []).append((len(self.all), index))
+        self.all.append(binding)
+
+    def of(self, user: User) -> Iterator[tuple[Object, Object]]:
+        """The bindings that name a user or one of their groups, in order, each with the first subject that does."""
+        found = set(self._users.get(user.name, ()))
+        for group in user.groups:
+            found.update(self._groups.get(group, ()))
+        last = -1
+        for position, index in sorted(found):
+            if position != last:
+                yield self.all[position], self.all[position]["subjects"][index]
+            last = position
 
 
 def _subject_text(subject: Object) -> str:
