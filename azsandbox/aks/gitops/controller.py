@@ -157,7 +157,7 @@ class FluxConfigController(FluxReconciler):
             wanted = objects.desired(obj, enforce=enforce, secret=secret, requested=requested)
             for one in wanted:
                 await self._put(one)
-            await self._drop(obj, wanted)
+            await self._drop(key, wanted)
         except BaseException:
             self._kept.pop(key, None)
             raise
@@ -208,12 +208,20 @@ class FluxConfigController(FluxReconciler):
         parts: Object = {part: wanted[part] for part in ("spec", "data", "subjects") if part in wanted}
         await self.client.update(url, {**live, **parts, "metadata": {**own, **marks}})
 
-    async def _drop(self, config: Object, wanted: list[Object]) -> None:
-        """Deletes objects of kustomizations and sources that the configuration has no more."""
+    async def _drop(self, key: str, wanted: list[Object]) -> None:
+        """Deletes objects of kustomizations and sources that the configuration of that key has no more.
+
+        The caches know them: what they have yet to hear of comes as a change, after which all is compared again.
+        """
         names = {(one["kind"], one["metadata"]["name"]) for one in wanted}
         for kind in (*OWNED, "ClusterRoleBinding", "RoleBinding"):
-            for one in await self._owned(kind, config):
-                if (kind, one["metadata"]["name"]) not in names and "deletionTimestamp" not in one["metadata"]:
+            space = "" if kind == "ClusterRoleBinding" else split_key(key)[0]
+            for one in self.kinds[kind].list(space):
+                if (
+                    objects.owner(one) == key
+                    and (kind, one["metadata"]["name"]) not in names
+                    and "deletionTimestamp" not in one["metadata"]
+                ):
                     await self.client.gone(self.kinds[kind].path_of(one))
 
     async def _owned(self, kind: str, config: Object) -> list[Object]:
