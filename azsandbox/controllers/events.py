@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import time
 
+from azsandbox.clock import metav1_time
 from azsandbox.controllers.client import KubeClient, Object, path
 from azsandbox.kubernetes.errors import StatusError
 
 
 def timestamp(now: dt.datetime | None = None) -> str:
     """RFC 3339 in seconds, as metav1.Time."""
-    return (now or dt.datetime.now(dt.UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return metav1_time(now or dt.datetime.now(dt.UTC))
 
 
 def micro_timestamp(now: dt.datetime | None = None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from azsandbox.clock import metav1_time
 from azsandbox.kubernetes import conversion, defaults, errors
 from azsandbox.kubernetes.request import GroupVersionKind, Object
 from azsandbox.kubernetes.resources import Resource
@@ -179,4 +180,4 @@ def _bad_name(name: str) -> errors.StatusError:
 
 def now() -> str:
     """The time as metav1.Time: RFC 3339 in seconds, UTC."""
-    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return metav1_time(dt.datetime.now(dt.UTC))

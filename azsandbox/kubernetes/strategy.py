@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from azsandbox.clock import metav1_time
 from azsandbox.kubernetes import dropped_fields, strategies
 from azsandbox.kubernetes.copies import copy_of
 from azsandbox.kubernetes.request import Object, User
@@ -212,7 +213,7 @@ def fill_system_metadata(obj: Object, now: str) -> None:
 
 def rfc3339(moment: datetime.datetime) -> str:
     """A time as metadata has it: UTC, whole seconds."""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return metav1_time(moment.astimezone(datetime.UTC))
 
 
 def _context(user: User | None, now: str) -> Context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from azsandbox.kubernetes import conversion, defaults, errors, validation
@@ -27,8 +28,9 @@ class Types:
         self.minor = minor
         self._openapi: OpenApi | None = None
 
-    @property
+    @cached_property
     def definitions(self) -> Definitions:
+        """What is known of them, read when it is first needed."""
         from azsandbox.kubernetes.schema.definitions import definitions
 
         return definitions(self.minor)

@@ -35,7 +35,6 @@ def apply_patch(
     Raises 400 for a patch that cannot be read, 422 where its result is no object of the type or, for a JSON patch,
     where an operation does not apply; 500 for a strategic merge patch with a bad directive.
     """
-    shown = ""
     if type_ is not None and "metadata" in current:  # a refusal shows the object as Go serializes it
         order = type_.properties["metadata"].by_name
         metadata = current["metadata"]
@@ -51,18 +50,22 @@ def apply_patch(
             patched = merge_patch.apply(current, patch)
         else:
             assert type_ is not None
-            shown = go_value(patch)
             patched = strategic.apply(current, patch, type_)
     try:
         obj, unknown = reader(patched, media != STRATEGIC)
     except DecodeError as error:
-        raise _invalid(shown or _compact(patched), str(error)) from None
+        raise _invalid(_shown(media, body, patched), str(error)) from None
     strict = [*strict, *unknown][:MAX_STRICT_ERRORS]
     if not strict or field_validation == IGNORE:
         return obj, []
     if field_validation == STRICT:
-        raise _invalid(shown or _compact(patched), strict_text(strict))
+        raise _invalid(_shown(media, body, patched), strict_text(strict))
     return obj, strict
+
+
+def _shown(media: str, body: bytes, patched: Any) -> str:
+    """What a refusal shows: a strategic merge patch as Go prints it, and of other patches what they made."""
+    return go_value(plain(_object(body, plain_text=True))) if media == STRATEGIC else _compact(patched)
 
 
 def _invalid(shown: str, message: str) -> errors.StatusError:

@@ -120,6 +120,11 @@ class Type:
         return other
 
     @cached_property
+    def struct(self) -> str:
+        """The Go type without its package."""
+        return self.go.rpartition(".")[2]
+
+    @cached_property
     def fields(self) -> tuple[Field, ...]:
         """Fields of an object in the order in which Go serializes them; of a custom type by name."""
         assert self._owner is not None or not self._rows

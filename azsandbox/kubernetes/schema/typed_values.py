@@ -6,7 +6,7 @@ and times in their canonical form. Source: k8s.io/apimachinery, pkg/runtime/seri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from azsandbox.kubernetes.quoting import quoted
@@ -112,8 +112,8 @@ class _Reader:
             return {}
         by_name = type_.by_name
         found: dict[str, Any] = {}
-        names, path = self.names, self.path
-        outer = self.struct
+        names, path, readers = self.names, self.path, self._readers
+        outer, struct = self.struct, type_.struct
         for name, item in _items(value):
             known = by_name.get(name)
             if known is None:
@@ -121,6 +121,10 @@ class _Reader:
                 continue
             if item is None and (known.pointer or name not in found):
                 found.pop(name, None)
+                continue
+            kind = known.type.kind
+            if (kind == d.STRING and isinstance(item, str)) or (kind == d.BOOLEAN and isinstance(item, bool)):
+                found[name] = item
                 continue
             if (
                 name in found
@@ -131,8 +135,8 @@ class _Reader:
                 item = {**found[name], **item}
             names.append(known.go_path or name)
             path.append("." + name)
-            self.struct = type_.go.rpartition(".")[2]
-            found[name] = self.value(known.type, item)
+            self.struct = struct
+            found[name] = readers[kind](self, known.type, item)
             names.pop()
             path.pop()
         self.struct = outer
@@ -140,15 +144,15 @@ class _Reader:
             for name, _ in value.earlier:
                 self._strict("duplicate", name)
         out = {}
-        order = type_.order
-        unset = [item.name for item in type_.always if item.name not in found]
-        for name in sorted([*found, *unset], key=order.__getitem__):
-            item = by_name[name]
-            if name not in found:
+        for item in type_.always:
+            if item.name not in found:
+                found[item.name] = _UNSET
+        for name in sorted(found, key=type_.order.__getitem__):
+            item, result = by_name[name], found[name]
+            if result is _UNSET:
                 out[name] = zero_field(item)
                 continue
-            result = found[name]
-            if _omitted(item, result) and not (name in _KEPT_EMPTY and result == []):
+            if not result and _omitted(item, result) and not (name in _KEPT_EMPTY and result == []):
                 if result == [] or result == {}:
                     self.emptied["".join([*path, "." + name]).removeprefix(".")] = result
                 continue
@@ -322,14 +326,15 @@ class _Reader:
 
 # lists that say something when they are empty: to forget all managers; that no policy is to be the default's
 _KEPT_EMPTY = frozenset({"managedFields", "policies"})
+_UNSET = object()  # in the place of a field that Go serializes though nothing was said of it
 _INT32 = Type(d.INTEGER, go="int32", bits=32)
 
 
-def _items(value: dict[str, Any]) -> list[tuple[str, Any]]:
+def _items(value: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     """Members of an object, those that a repeated key hides first."""
     if isinstance(value, json_text.Repeated):
         return [*value.earlier, *value.items()]
-    return list(value.items())
+    return value.items()
 
 
 def _omitted(item: Field, value: Any) -> bool:
