@@ -46,7 +46,7 @@ def federated_credential(evidence: Evidence) -> Iterator[Finding]:
             yield failed("no such identity", expected, reason, _place(account))
             continue
         credentials = one["credentials"]
-        observed = f"{one['name']}: {len(credentials)} federated credential(s)"
+        observed = f"{one['name']}: {len(credentials)} federated credential{'s' * (len(credentials) != 1)}"
         whole = [
             c
             for c in credentials

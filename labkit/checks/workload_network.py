@@ -62,7 +62,8 @@ def _space(evidence: Evidence, name: str, expected: str) -> Finding:
         if _for_all(item) and direction in (item["policyTypes"] or ["Ingress"]) and not item[direction.lower()]
     }
     object_id = f"Namespace/{name}"
-    observed = f"{name}: {len(policies)} policies, denied by default: {', '.join(sorted(denied)) or 'nothing'}"
+    counted = "1 policy" if len(policies) == 1 else f"{len(policies)} policies"
+    observed = f"{name}: {counted}, denied by default: {', '.join(sorted(denied)) or 'nothing'}"
     if "Ingress" not in denied:
         if any(item["namespace"] == name for item in evidence.maybe("cilium-policies") or []):
             return unknown(f"{name} has policies of Cilium's own kind, which are not judged here", expected, object_id)

@@ -26,7 +26,7 @@ Annotate = Callable[[str, Mapping[str, str], str], object]
 
 
 def arrived(read: Callable[[], Mapping[str, list[Object]]], commit: str, source: str) -> Callable[[], bool | str]:
-    """A question for `lab.wait`: True once every Kustomization of the GitRepository `source` is applied at `commit`.
+    """A question for `lab.wait`: True once the GitRepository `source` is ready at `commit`, and all its Kustomizations.
 
     Until then it answers with words: what is being waited for, and the message of what fails.
     """
@@ -54,7 +54,7 @@ def stands(objects: Mapping[str, list[Object]], commit: str, source: str) -> boo
     if repository is None:
         return f"there is no GitRepository {source}"
     fetched = ((repository.get("status") or {}).get("artifact") or {}).get("revision", "")
-    if not fetched.endswith(wanted):
+    if not fetched.endswith(wanted) or not _ready(repository):
         return _why(repository) or f"{source} is at {_at(fetched, commit)}"
     mine = [k for k in objects["Kustomization"] if _follows(k, source)]
     if not mine:

@@ -99,6 +99,8 @@ def _plain(value: object) -> str:
         return str(value.value)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {item}" for key, item in value.items()) or "-"
     if isinstance(value, list | tuple | set):
         return ", ".join(str(item) for item in value) or "-"
     return str(value)

@@ -43,6 +43,11 @@ def test_a_table_is_aligned_text_and_html_with_headers() -> None:
     assert "<b" not in table.html().replace("<tbody", "")
 
 
+def test_a_table_shows_names_and_values_without_marks_of_python() -> None:
+    table = Table.of([{"group": "rg", "tags": {"purpose": "lab", "rows": 2}}, {"group": "mc", "tags": {}}])
+    assert table.text() == "GROUP  TAGS\nrg     purpose: lab, rows: 2\nmc     -"
+
+
 def test_a_table_without_rows_says_so() -> None:
     assert Table.of([], title="Pods").text() == "Pods\n(nothing to show)"
     assert "nothing to show" in Table.of([]).html()

@@ -31,7 +31,17 @@ def test_names_times_and_ids_of_a_run_are_no_difference() -> None:
     assert not differs("A: Creating, 1 s\nA: done after 2 s (Succeeded)\nMade", "A: done after 9 s (Succeeded)\nMade")
 
 
+def test_what_git_and_a_key_are_named_is_no_difference_whatever_letters_it_has() -> None:
+    assert not differs("Pushed 1234567d: Add Flux", "Pushed abcdefab: Add Flux")
+    assert not differs("[main abcdefa] Revert", "[main 12e4567] Revert")
+    assert not differs(" Date: Thu Nov 26 01:02:03 2026 +0000", " Date: Fri Jan 1 10:20:30 2027 +0000")
+    assert not differs("hello-6bf8d86cd8-kg7j7", "hello-66bdbf8ccb-x2x4z")
+    assert not differs("AALruWz07dkfJiGUwF2v4ilAd9rMeVjx7oh-kJRFDDo", "-_L7uWz07dkfJiGUwF2v4ilAd9rMeVjx7oh-kJRFDDo")
+
+
 def test_words_and_counts_are_a_difference() -> None:
+    assert differs("Pushed 1234567d: Add Flux", "Nothing to commit; main is at 1234567d.")
+    assert differs("ContainerRegistriesVulnerabilityAssessments  True", "AgentlessDiscoveryForKubernetes  True")
     assert differs("2 checks: 2 pass", "2 checks: 1 pass, 1 fail")
     assert differs("10.10.0.0/22", "10.10.0.0/24")
     assert differs('User "ada" cannot list', 'User "ada" cannot get')
@@ -47,6 +57,11 @@ def test_only_what_was_the_same_in_all_runs_is_recorded() -> None:
 
 def test_a_check_that_judges_by_the_date_is_not_recorded() -> None:
     kept = recording.agreed([notebook(("x", "! Works: Node image is recent (cluster.node-image-current, medium)"))])
+    assert kept.cells[0].metadata["recorded"] == "varies"
+
+
+def test_what_fails_for_a_moment_is_not_recorded() -> None:
+    kept = recording.agreed([notebook(("x", "seen: Kustomization flux-system/apps: Ready False, BuildFailed"))])
     assert kept.cells[0].metadata["recorded"] == "varies"
 
 

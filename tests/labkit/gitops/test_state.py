@@ -60,6 +60,17 @@ def test_a_commit_has_arrived_when_every_kustomization_is_applied_at_it() -> Non
     assert arrival.stands(found, COMMIT, "flux-system") is True
 
 
+def test_a_commit_has_not_arrived_while_its_source_is_not_ready_or_has_not_seen_its_own_change() -> None:
+    found = objects()
+    repository = next(item for item in found["GitRepository"] if item["metadata"]["name"] == "flux-system")
+    repository["metadata"]["generation"] += 1  # an address was mended, say, and nobody has looked since
+    assert arrival.stands(found, COMMIT, "flux-system") == "flux-system is at main@sha1:01234567, not ready"
+    repository["status"]["observedGeneration"] += 1
+    assert arrival.stands(found, COMMIT, "flux-system") is True
+    repository["status"]["conditions"] = [{"type": "Ready", "status": "False", "message": "repository not found"}]
+    assert arrival.stands(found, COMMIT, "flux-system") == "flux-system: repository not found"
+
+
 def test_what_fails_is_told_while_it_is_waited_for() -> None:
     found = objects()
     broken = raw_kustomization("apps-production", "./apps/production")
