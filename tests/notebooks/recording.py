@@ -72,6 +72,7 @@ VOLATILE = [
     (r"\b[0-9a-f]{7,64}\b", "HEX"),
     (r"(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{43}(?![\w-])", "KEY"),
     (r"\b\d+(\.\d+)?(ms|µs|s)\b|\b\d+(\.\d+)? s\b", "SECONDS"),
+    (r"\bP\d+D(T[\dHMS]+)?\b", "LEFT"),
     (r"\b\d+[mhd](\d+[sm])?\b|<invalid>", "AGE"),
     (rf"-[{ALPHABET}]{{5}}\b", "-POD"),
     (r"[ \t]+(?=\n|$)", ""),

@@ -28,6 +28,7 @@ def test_names_times_and_ids_of_a_run_are_no_difference() -> None:
     assert not differs("pod/web-6bf8d86cd8-kg7j7 deleted after 3 s", "pod/web-5c9f7d6b44-x2x4z deleted after 12 s")
     assert not differs("2026-11-25 20:11:06  main@sha1:5e29305d", "2027-01-02 03:04:05  main@sha1:bb522110")
     assert not differs("group e7991f2f-0705-59d0-b339-8a2df2ee894a", "group 2f40b9ab-dded-5348-ab6a-8e7d527d512a")
+    assert not differs("Containers  Free  P29DT23H54M", "Containers  Free  P29DT23H9M")
     assert not differs("A: Creating, 1 s\nA: done after 2 s (Succeeded)\nMade", "A: done after 9 s (Succeeded)\nMade")
 
 
