@@ -195,3 +195,8 @@ def test_five_thousand_pods_are_read_in_pages_and_kept_small() -> None:
     assert most < 30_000_000
     for check in catalogue.select(["workload"]):
         assert run(check, seen).status is Status.PASS, check.id
+
+
+def test_one_policy_is_counted_as_one() -> None:
+    found = run(catalogue.checks()["workload.network-policy"], gather("workload", kubernetes=HealthyKubernetes()))
+    assert found.observed.startswith("staging: 1 policy, denied by default")
