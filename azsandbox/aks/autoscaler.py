@@ -32,6 +32,7 @@ CLUSTERS = "Microsoft.ContainerService/managedClusters"
 STATUS = path("v1", "configmaps", "kube-system", "cluster-autoscaler-status")
 SCAN = 0.5  # seconds of this machine between looks, at least
 SYNC = 5.0  # seconds to read a cluster for the first time; one that is stopping does not answer
+SEEN = 0.25  # seconds of this machine until the scheduler has seen a taint, at least
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 log = logging.getLogger("azsandbox.aks")
 
@@ -326,13 +327,16 @@ class Autoscaler:
         others = [t for t in node["spec"].get("taints") or [] if t["key"] != taint["key"]]  # of a scan that was cut off
         taints = [*others, taint]
         await client.patch(f"{NODES}/{name}", {"spec": {"taints": taints, "unschedulable": True}})
+        # The scheduler may be placing a pod there, and has not seen the taint yet: such a pod must leave with the others.
+        clock = self.arm.services.clock
+        await asyncio.gather(clock.pause(facts.seconds("autoscaler", "taint")), asyncio.sleep(SEEN))
         for pod in await client.list(path("v1", "pods"), fieldSelector=f"spec.nodeName={name}"):
             if to_evict(pod):
                 pod |= {"apiVersion": "v1", "kind": "Pod"}  # items of a list do not say what they are
                 await self.events.event(pod, "Normal", "ScaleDown", "deleting pod for node scale down")
         try:
             limit = seconds(self.setting(cluster, "max-graceful-termination-sec"))
-            await drain(client, name, self.arm.services.clock, limit)
+            await drain(client, name, clock, limit)
         except DrainTimeout as timeout:
             await self.events.event(node, "Warning", "ScaleDownFailed", f"failed to drain the node: {timeout}")
             await nodes.cordon(name, on=False)
