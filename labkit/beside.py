@@ -2,12 +2,11 @@
 
 Lessons build on each other, and `labkit verify` runs them one after the other in one lab. A part of the series that
 needs only what an early lesson made, as part 3 needs the cluster of lesson 13, can begin in a second lab at once:
-`labkit verify --beside 3`. What a lesson needs there, `labkit up` makes first.
+`labkit verify --beside 3`. What a lesson needs there is made first (labkit/needs.py).
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
 import re
@@ -19,8 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from labkit.errors import LabError
-from labkit.imports import cells
 from labkit.kernels import python_path
 from labkit.targets import second
 
@@ -65,10 +62,10 @@ class Beside:
     ) -> None:
         self._leaving.close()
 
-    def wait(self) -> bool:
-        """Wait for its end; whether all its runs passed."""
+    def wait(self) -> None:
+        """Wait for its end."""
         self._reading.join()
-        return self._process.wait() == 0
+        self._process.wait()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -87,36 +84,3 @@ class Beside:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-
-
-class Needs:
-    """Makes what lessons need that none before them has made, each once, as `labkit up` does."""
-
-    def __init__(self, home: Path) -> None:
-        """`home` is the folder of lab.toml."""
-        self._home = home
-        self._there: set[str] = set()
-
-    def make(self, path: Path) -> None:
-        """Make what the lesson at `path` needs. Raises LabError with what `labkit up` said."""
-        for lesson in sorted(needed(path) - self._there):
-            command = [sys.executable, "-m", "labkit", "--lab", str(self._home), "up", lesson]
-            environment = {**os.environ, "PYTHONPATH": python_path(), "LABKIT_HEADLESS": "1"}
-            ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-            if ended.returncode != 0:
-                said = (ended.stderr or ended.stdout).strip().splitlines() or [f"exit code {ended.returncode}"]
-                raise LabError(f"what {path.stem} needs was not made: {said[-1]}", f"labkit up {lesson}")
-            self._there.add(lesson)
-        self._there.add(path.stem[:2])
-
-
-def needed(path: Path) -> set[str]:
-    """The lessons that the notebook at `path` needs, by its own `lab.need("NN")`."""
-    found = set()
-    for source in cells(path):
-        with contextlib.suppress(SyntaxError):
-            for node in ast.walk(ast.parse(source)):
-                match node:
-                    case ast.Call(func=ast.Attribute(attr="need"), args=[ast.Constant(value=str(lesson))]):
-                        found.add(lesson)
-    return found

@@ -1,10 +1,10 @@
 """The process that kernels are forked from: it has imported what lessons import, and has opened nothing.
 
 labkit/kernels.py starts it, with the environment of a kernel, and speaks to it over the socket that the first argument
-names. Its first message is the paths of the notebooks whose imports are to be done; each further one is an Order, for which a kernel is forked: a
-session of its own, as `jupyter_client` gives each kernel, the order's folder, environment and arguments, and from
-there on what `python -m ipykernel_launcher` does. The end of each kernel is told. When the socket closes, because who
-started this has ended, however it ended, the kernels and their programs are killed.
+names. Its first message is the paths of the notebooks whose imports are to be done; each further one is an Order, for
+which a kernel is forked: a session of its own, as `jupyter_client` gives each kernel, the order's folder, environment
+and arguments, and from there on what `python -m ipykernel_launcher` does. The end of each kernel is told. When the
+socket closes, because who started this has ended, however it ended, the kernels and their programs are killed.
 
 A fork takes over the memory and only one thread, so there must be no other: it would be in the middle of something in the
 kernel for ever, with its locks held. Python itself renews in a fork what must not be shared (`os.register_at_fork`:

@@ -69,7 +69,6 @@ class Kernels:
     def start(self, notebook: Path | None = None) -> Any:
         """A kernel that is starting. What lessons import is imported before its lesson runs: of all of them where it is
         forked, else of `notebook`. No name is bound: a lesson that forgets an import still fails."""
-        # PYTHONPATH lets a kernel of the same interpreter find a labkit that is not installed.
         environment = {**os.environ, "LABKIT_HEADLESS": "1", "PYTHONPATH": python_path()}
         environment.setdefault("LABKIT_SETTINGS", str(self._home / "lab.toml"))
         # What lessons do is no part of what the learner typed, which IPython keeps.
@@ -266,6 +265,7 @@ def _interpreter(command: Sequence[str]) -> list[str]:
 
 
 def python_path() -> str:
+    """The PYTHONPATH by which another process of this interpreter finds this labkit, installed or not."""
     root = str(Path(__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH")
     return f"{root}{os.pathsep}{known}" if known else root

@@ -3,7 +3,8 @@
 One process runs all of them with nbclient, which ends each kernel at once: asked to end by itself, a kernel takes
 three seconds about every sixth time. Lessons build on each other, so they run one after the other, and the first that
 fails is the last, unless the rest is asked for; the kernel of the next run starts while a run goes on
-(labkit/kernels.py). Some can run in a second lab meanwhile (labkit/beside.py). docs/notebook-format.md says how a lesson
+(labkit/kernels.py). Some can run in a second lab meanwhile (labkit/beside.py), and
+what they need can be made before (labkit/needs.py). docs/notebook-format.md says how a lesson
 marks its exercises and cells that are to fail.
 """
 
@@ -24,7 +25,7 @@ from labkit.errors import LabError, LessonError
 from labkit.settings import FILE_NAME
 
 if TYPE_CHECKING:
-    from labkit.beside import Needs
+    from labkit.needs import Needs
 
 NO_LESSONS = 3
 CELL_SECONDS = 300
@@ -100,15 +101,16 @@ def _series(
 ) -> tuple[int, int]:
     """Run the notebooks one after the other; how many runs passed, and of how many."""
     from labkit.kernels import Kernels
+    from labkit.needs import Needs
 
     runs = [(path, number) for path in notebooks for number in range(1, times + 1)]
-    needs = _needs(home) if make else None
+    needs = Needs(home) if make else None
     passed = ended = 0
     with Kernels(notebooks[0].parent, home, notebooks) as kernels:
         kernel = kernels.start(runs[0][0])
         for path, number in runs:
             following = kernels.start(runs[ended + 1][0]) if ended + 1 < len(runs) else None
-            outcome = _made(path, needs) or run_once(path, number, kernel, save)
+            outcome = _made(path, number, needs) or run_once(path, number, kernel, save)
             kernels.end(kernel)
             kernel = following
             print(outcome.line(), flush=True)
@@ -124,20 +126,14 @@ def _series(
     return passed, len(runs)
 
 
-def _needs(home: Path) -> Needs:
-    from labkit.beside import Needs
-
-    return Needs(home)
-
-
-def _made(path: Path, needs: Needs | None) -> Outcome | None:
+def _made(path: Path, number: int, needs: Needs | None) -> Outcome | None:
     """Makes what the lesson needs, if that is asked for; what went wrong with it, or None."""
     started = time.monotonic()
     try:
         if needs is not None:
             needs.make(path)
     except LabError as error:
-        return Outcome(path.stem, 1, time.monotonic() - started, str(error))
+        return Outcome(path.stem, number, time.monotonic() - started, str(error))
     return None
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
+from azsandbox import yaml_files
 
 
 def _text(name: str) -> str:
@@ -72,5 +72,4 @@ def definitions_of(controller: str) -> list[dict[str, Any]]:
 
 def access(installed_in: str) -> list[dict[str, Any]]:
     """Roles, bindings, quota and network policies of an installation in a namespace."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return list(yaml.load_all(_text("access.yaml").replace("NAMESPACE", installed_in), loader))
+    return yaml_files.load_all(_text("access.yaml").replace("NAMESPACE", installed_in))
